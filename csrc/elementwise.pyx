@@ -1,0 +1,237 @@
+# cython: language_level=3
+"""Elementwise operations: a NumPy ufunc, or a line of them, with at most two inputs.
+
+The value and the derivatives run as programs. What a program declines, NumPy runs: the line is plain NumPy code. For
+higher derivatives the line runs on Tensors, and records itself.
+
+Next: csrc/general.pyx, all other operations.
+"""
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from gradnerve._engine cimport (GRAD, TensorBase, already_freed, explained, give_row, helper, involves_complex, is_recording, keep_result,
+                                new_tensor, operand, row_of, saved_array, saved_tensor, scalar_type)
+from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
+from gradnerve._loops cimport clear_trouble, trouble
+from gradnerve._program cimport Program, evaluate, trace
+
+import numpy as np
+
+cnp.import_array()
+
+
+cdef tuple parameters_of(function):
+    return function.__code__.co_varnames[:function.__code__.co_argcount]
+
+
+cdef class Line:
+    """A derivative as written, what it reads, and its programs."""
+
+    def __init__(self, function, bint zero, bint conjugates, dict slots):
+        self.function, self.zero, self.conjugates, self.mixed = function, zero, conjugates, {}
+        names = () if zero else parameters_of(function)
+        if len(names) > 4:
+            raise TypeError(f"a derivative line reads at most g, x, y and out, not {names}")
+        self.nparams = len(names)
+        for k, name in enumerate(names):
+            if name not in slots:
+                raise TypeError(f"a derivative line reads {name!r}; there are {', '.join(slots)}")
+            self.source[<int>k] = slots[name]
+            if slots[name] != GRAD:
+                self.needs |= 1 << <int>slots[name]
+
+    cdef Program program(self, PyObject** values, int typenum):
+        """The program for these values, or None; `typenum` is the dtype of the result, which numbers take."""
+        cdef int k
+        typenums = [cnp.PyArray_TYPE(<ndarray>values[k]) if cnp.PyArray_CheckExact(<object>values[k]) else typenum for k in range(self.nparams)]
+        key = tuple(typenums)
+        program = self.mixed.get(key, False)
+        if program is False:
+            program = self.mixed[key] = self.compiled(typenums)
+            if program is not None and set(typenums) == {typenum} and typenum < TYPES:
+                self.same[typenum] = <PyObject*>program
+        return program
+
+    cdef object run(self, PyObject** values, int typenum, bint forward):
+        """The line on these values as a program; None where only NumPy can run it, or has a warning to give."""
+        cdef Program program
+        cdef object out = None
+        cdef int k
+        if typenum < TYPES and self.same[typenum] != NULL:
+            out = evaluate(<Program>self.same[typenum], values, forward, NULL)
+        if out is None:
+            _held = [<object>values[k] for k in range(self.nparams)]      # tracing runs Python code, and that may drop them
+            program = self.program(values, typenum)
+            if program is not None:
+                out = evaluate(program, values, forward, NULL)
+        return None if out is None or trouble() else out
+
+    def compiled(self, list typenums):
+        """The line's program for these dtypes; None where it can only run as Python."""
+        line = self.function
+        if not all(cnp.PyTypeNum_ISFLOAT(<int>n) or cnp.PyTypeNum_ISCOMPLEX(<int>n) for n in typenums):
+            return None
+        if self.conjugates and any(cnp.PyTypeNum_ISCOMPLEX(<int>n) for n in typenums):
+            at = [k for k in range(self.nparams) if self.source[<int>k] == GRAD]
+            line = lambda *args: np.conjugate(self.function(*[np.conjugate(a) if k in at else a for k, a in enumerate(args)]))
+        return trace(line, typenums)
+
+
+cdef Line forward_line(function, int nin):
+    """The operation's own function as a line that reads its inputs."""
+    cdef Line line = Line(function, True, False, {})
+    line.nparams = nin
+    return line
+
+
+cdef class Elementwise(Operation):
+    """A ufunc, or a line made of ufuncs, with one or two inputs and a derivative line for each."""
+
+    def __init__(self, str name, function, int nin, dict lines, object zero, bint analytic=True):
+        self.name, self.function, self.nin, self.lines, self.analytic, self.elementwise = name, function, nin, lines, analytic, True
+        inputs = ("x", "y")[:nin]
+        if set(lines) - set(inputs):
+            raise TypeError(f"{name}: lines for {sorted(lines)}, but the inputs are {inputs}")
+        slots = {"g": GRAD, "out": OUT} | {n: k for k, n in enumerate(inputs)}
+        made = {n: Line(line, line is zero, analytic, slots) for n, line in lines.items()}
+        self.line_x, self.line_y = made.get("x"), made.get("y")
+        self.forward = forward_line(function, nin)
+
+    def __call__(self, *args, **kwargs):
+        if not kwargs:
+            if len(args) == 1 and self.nin == 1 and isinstance(args[0], TensorBase):
+                return self.unary(args[0])
+            if len(args) == 2 and self.nin == 2 and (isinstance(args[0], TensorBase) or isinstance(args[1], TensorBase)):
+                result = self.binary(args[0], args[1])
+                if result is NotImplemented:
+                    raise TypeError(f"{self.name}: cannot take {' and '.join(type(a).__name__ for a in args)}")
+                return result
+        if any(isinstance(a, TensorBase) for a in args):
+            raise TypeError(f"{self.name}: {self.nin} input(s) and no other arguments with Tensors, got {len(args)} and {sorted(kwargs)}")
+        return self.function(*args, **kwargs)
+
+    cdef ndarray compute(self, PyObject** values):
+        """The value, bit for bit what NumPy gives."""
+        cdef int k
+        cdef object out = None
+        for k in range(self.nin):
+            if cnp.PyArray_CheckExact(<object>values[k]):
+                out = self.forward.run(values, cnp.PyArray_TYPE(<ndarray>values[k]), True)
+                break
+        if out is not None:
+            return out
+        args = [<object>values[k] for k in range(self.nin)]
+        try:
+            out = np.asarray(self.function(*args))
+        except Exception as error:
+            raise explained(self, error, args)
+        finally:
+            clear_trouble()
+        return out
+
+    cdef object binary(self, object x, object y):
+        cdef PyObject* values[2]
+        cdef int32_t rows[2]
+        x = operand(x, &values[0])
+        y = operand(y, &values[1])
+        if x is NotImplemented or y is NotImplemented:
+            return NotImplemented
+        cdef TensorBase result = new_tensor(self.compute(values))
+        if is_recording():
+            rows[0] = row_of(x) if self.line_x is not None else NOTHING
+            rows[1] = row_of(y) if self.line_y is not None else NOTHING
+            if rows[0] != NOTHING or rows[1] != NOTHING:
+                self.record(result, x, y, values, rows)
+        return result
+
+    cdef object unary(self, TensorBase x):
+        cdef PyObject* values[2]
+        cdef int32_t rows[2]
+        operand(x, &values[0])
+        cdef TensorBase result = new_tensor(self.compute(values))
+        rows[0], rows[1] = x.node, NOTHING
+        if is_recording() and x.node != NOTHING and self.line_x is not None:
+            self.record(result, x, None, values, rows)
+        return result
+
+    cdef int record(self, TensorBase result, object x, object y, PyObject** values, int32_t* rows) except -1:
+        """Give the result a row: its edges, and what the lines of the arguments that want a gradient will read."""
+        cdef int needs = (self.line_x.needs if rows[0] != NOTHING else 0) | (self.line_y.needs if rows[1] != NOTHING else 0)
+        cdef int typenum = cnp.PyArray_TYPE(result.array)
+        cdef int32_t row = give_row(result, self, 2)
+        if needs & (1 << X):
+            tables.nodes[row].saved[X] = saved_array(x, values[0], typenum)
+        if needs & (1 << Y):
+            tables.nodes[row].saved[Y] = saved_array(y, values[1], typenum)
+        keep_result(result, needs & (1 << OUT))
+        if rows[1] != NOTHING:
+            add_edge(row, rows[1], 1)
+        if rows[0] != NOTHING:
+            add_edge(row, rows[0], 0)
+        return 0
+
+    cdef ndarray saved_input(self, int32_t row, int argument):
+        cdef PyObject* saved = tables.nodes[row].saved[argument]
+        return <object>saved if saved != NULL and isinstance(<object>saved, ndarray) else None
+
+    cdef object share(self, int32_t row, int argument, object g):
+        cdef Line line = self.line_x if argument == X else self.line_y
+        cdef PyObject* values[4]
+        cdef int k, typenum
+        if line.zero:
+            return None
+        if isinstance(g, TensorBase):
+            return self.recorded_share(row, line, <TensorBase>g)
+        typenum = cnp.PyArray_TYPE(<ndarray>g)
+        for k in range(line.nparams):
+            values[k] = <PyObject*>g if line.source[k] == GRAD else tables.nodes[row].saved[line.source[k]]
+            if values[k] == NULL:
+                raise already_freed(self.name)
+        out = line.run(values, typenum, False)
+        return self.plain_share(line, values, typenum) if out is None else out
+
+    cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1:
+        cdef Line line = self.line_x if argument == X else self.line_y
+        cdef PyObject* values[4]
+        cdef int k, typenum = cnp.PyArray_TYPE(g)
+        if line.zero or typenum >= TYPES or line.same[typenum] == NULL:
+            return False
+        for k in range(line.nparams):
+            values[k] = <PyObject*>g if line.source[k] == GRAD else tables.nodes[row].saved[line.source[k]]
+            if values[k] == NULL:
+                raise already_freed(self.name)
+        if evaluate(<Program>line.same[typenum], values, False, total) is None:
+            return False
+        if trouble():       # too late to let NumPy do it, but not for its warning
+            self.plain_share(line, values, typenum)
+        return True
+
+    cdef object plain_share(self, Line line, PyObject** values, int typenum):
+        """The line as plain NumPy; numbers take the dtype of the result."""
+        cdef int k
+        number = scalar_type(typenum)
+        args = [<object>values[k] if cnp.PyArray_CheckExact(<object>values[k]) else number(<object>values[k]) for k in range(line.nparams)]
+        conjugate = line.conjugates and any(np.iscomplexobj(a) for a in args)
+        if conjugate:
+            args = [np.conjugate(a) if line.source[<int>k] == GRAD else a for k, a in enumerate(args)]
+        try:
+            result = line.function(*args)
+            return np.asarray(np.conjugate(result) if conjugate else result)
+        finally:
+            clear_trouble()
+
+    cdef object recorded_share(self, int32_t row, Line line, TensorBase g):
+        """The line on Tensors: it records itself, which is what higher derivatives are made of."""
+        cdef int k, slot
+        cdef list args = []
+        conjugate = line.conjugates and involves_complex(row, g)
+        for k in range(line.nparams):
+            slot = line.source[k]
+            if slot == GRAD:
+                args.append(helper("conjugate")(g) if conjugate else g)
+            else:
+                args.append(saved_tensor(self, row, slot, slot))
+        result = line.function(*args)
+        return helper("conjugate")(result) if conjugate else result

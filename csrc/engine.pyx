@@ -1,0 +1,658 @@
+# cython: language_level=3, c_api_binop_methods=True
+"""The compiled base of Tensor, and of operations.
+
+Whoever saves an array must be the only one who can write to it. `saved_array` copies what somebody else may hold, and
+`escape` gives a tensor a private copy before the array that the graph has saved could be handed out.
+
+Next: csrc/elementwise.pyx and csrc/general.pyx, the two kinds of operation; csrc/sweep.pyx, the way back.
+"""
+cimport cython
+from cpython.complex cimport PyComplex_CheckExact
+from cpython.float cimport PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int32_t
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from gradnerve._graph cimport NOTHING, OUT, new_node, release, reserve, retain, tables
+from gradnerve._loops cimport bytes_of, recycle
+
+from functools import wraps
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #if defined(_MSC_VER)
+    static __declspec(thread) int gradnerve_paused = 0;
+    #else
+    static _Thread_local int gradnerve_paused = 0;
+    #endif
+    """
+    int paused "gradnerve_paused"       # 1 where this thread does not record
+
+cdef extern from "Python.h":
+    Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
+    ctypedef void* Slot "void*"
+    ctypedef struct NumberSlots "PyNumberMethods":
+        Slot nb_add, nb_subtract, nb_multiply, nb_true_divide, nb_floor_divide, nb_remainder, nb_power, nb_matrix_multiply
+        Slot nb_inplace_add, nb_inplace_subtract, nb_inplace_multiply, nb_inplace_true_divide
+    ctypedef struct MutableType "PyTypeObject":
+        unsigned long tp_flags
+        void (*tp_free)(void*)
+        NumberSlots* tp_as_number
+    const unsigned long Py_TPFLAGS_HAVE_GC
+    void PyObject_Free(void*)
+
+ctypedef object (*Maker)(PyTypeObject*, PyObject*, PyObject*)
+
+cdef enum:
+    KEEP_BYTES = 4096       # results up to this size stay in their node, so that a learner can look at them
+
+
+class ShapeError(ValueError):
+    """The shapes of the arguments do not fit the operation."""
+
+
+class GraphError(RuntimeError):
+    """The graph cannot do what was asked."""
+
+
+cdef ndarray EMPTY = np.zeros(0)        # the value of a tensor that was never initialised
+cdef tuple NO_ARGUMENTS = ()
+cdef PyTypeObject* tensor_type = <PyTypeObject*>TensorBase
+cdef dict helpers = {}                  # operations of gradnerve/ops that the core itself calls
+
+
+cdef object helper(str name):
+    return helpers[name]
+
+
+def install(type tensor, **operations):
+    """Tell the core the class of its results and the operations behind its operators."""
+    global tensor_type
+    Py_INCREF(tensor)
+    tensor_type = <PyTypeObject*>tensor
+    hide_from_collector(<MutableType*>tensor)
+    take_operators((<MutableType*>tensor).tp_as_number, (<MutableType*>TensorBase).tp_as_number)
+    helpers.update(operations)
+    for name, index in SLOTS_BY_NAME.items():
+        operator_table[index] = <PyObject*>helpers[name]
+
+
+cdef void hide_from_collector(MutableType* tensor) noexcept:
+    """Python makes every class visible to the cyclic garbage collector. A Tensor holds arrays only and cannot be in a cycle:
+    unseen, it is made and freed in half the time. A subclass with attributes is visible again."""
+    tensor.tp_flags &= ~Py_TPFLAGS_HAVE_GC
+    tensor.tp_free = PyObject_Free
+
+
+cdef void take_operators(NumberSlots* ours, NumberSlots* base) noexcept:
+    """Let the class use the base's operators directly: Python's own slots would look each up by its name, every time."""
+    ours.nb_add, ours.nb_subtract, ours.nb_multiply = base.nb_add, base.nb_subtract, base.nb_multiply
+    ours.nb_true_divide, ours.nb_floor_divide, ours.nb_remainder = base.nb_true_divide, base.nb_floor_divide, base.nb_remainder
+    ours.nb_power, ours.nb_matrix_multiply = base.nb_power, base.nb_matrix_multiply
+    ours.nb_inplace_add, ours.nb_inplace_subtract = base.nb_inplace_add, base.nb_inplace_subtract
+    ours.nb_inplace_multiply, ours.nb_inplace_true_divide = base.nb_inplace_multiply, base.nb_inplace_true_divide
+
+
+# ------------------------------------------------------------------------------------------- recording on and off
+
+cdef bint is_recording() noexcept:
+    return not paused
+
+
+def recording():
+    """Whether this thread records operations."""
+    return not paused
+
+
+def set_recording(bint on):
+    """Switch recording in this thread; returns what it was."""
+    global paused
+    cdef bint before = not paused
+    paused = not on
+    return before
+
+
+cdef class Recording:
+    """A block of code with recording on or off. Leaving it cannot fail: nothing is allocated."""
+    cdef bint on
+    cdef int depth
+    cdef unsigned long long before      # a bit for each block that this object is in
+
+    def __init__(self, bint on):
+        self.on = on
+
+    def __enter__(self):
+        global paused
+        if self.depth == 64:
+            raise GraphError("no_grad: the same object is entered 64 times; make a new one for each block")
+        self.before = self.before << 1 | <unsigned long long>(not paused)
+        self.depth += 1
+        paused = not self.on
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        global paused
+        if self.depth == 0:
+            raise GraphError("no_grad: left without having been entered")
+        paused = not self.before & 1
+        self.before >>= 1
+        self.depth -= 1
+
+    def __call__(self, function):
+        """As a decorator."""
+        @wraps(function)
+        def decorated(*args, **kwargs):
+            with Recording(self.on):
+                return function(*args, **kwargs)
+        return decorated
+
+
+# ------------------------------------------------------------------------------------------------ who holds an array
+
+cdef bint held_elsewhere(ndarray a) noexcept:
+    """Whether anybody but one owner holds the array or its memory. NumPy's views all hold the array that owns the memory."""
+    cdef PyObject* base
+    if REFCOUNT(<PyObject*>a) > 1:
+        return True
+    base = <PyObject*>cnp.PyArray_BASE(a)
+    if base == NULL:
+        return not cnp.PyArray_CHKFLAGS(a, cnp.NPY_ARRAY_OWNDATA)
+    return not cnp.PyArray_CheckExact(<object>base) or REFCOUNT(base) > 1 or cnp.PyArray_BASE(<ndarray>base) != NULL
+
+
+cdef ndarray escape(TensorBase t):
+    """The tensor's array for anybody to write to: a private one, should the graph have saved it."""
+    value_of(t)
+    if not t.flags & ESCAPED:
+        if held_elsewhere(t.array) or not cnp.PyArray_ISWRITEABLE(t.array):
+            t.array = cnp.PyArray_NewCopy(t.array, cnp.NPY_KEEPORDER)
+        t.flags |= ESCAPED
+    return t.array
+
+
+cdef bint exposed(TensorBase t) noexcept:
+    """Whether somebody outside may still write to the tensor's array."""
+    if not t.flags & ESCAPED:
+        return False
+    if held_elsewhere(t.array):
+        return True
+    t.flags &= ~ESCAPED
+    return False
+
+
+cdef PyObject* saved_array(object argument, PyObject* value, int typenum) except NULL:
+    """A new reference to an array (or number) that nobody else can write to, in the dtype that the loop has read it in."""
+    cdef object copy
+    if (cnp.PyArray_CheckExact(<object>value) and cnp.PyArray_TYPE(<ndarray>value) != typenum and is_inexact(<ndarray>value)
+            and cnp.PyArray_CanCastSafely(cnp.PyArray_TYPE(<ndarray>value), typenum)):
+        copy = cnp.PyArray_Cast(<ndarray>value, typenum)
+        value = <PyObject*>copy
+    elif cnp.PyArray_CheckExact(<object>value) and (not isinstance(argument, TensorBase) or exposed(<TensorBase>argument)):
+        copy = cnp.PyArray_NewCopy(<ndarray>value, cnp.NPY_KEEPORDER)
+        value = <PyObject*>copy
+    Py_INCREF(<object>value)
+    return value
+
+
+cdef bint is_inexact(ndarray a) noexcept:
+    """Whether the elements are floating-point numbers, real or complex: those that have gradients."""
+    return cnp.PyTypeNum_ISFLOAT(cnp.PyArray_TYPE(a)) or cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a))
+
+
+cdef ndarray value_of(TensorBase t):
+    if t.flags & LOST:
+        raise GraphError("the value of this intermediate result was not kept; hold the Tensor itself to look at its value")
+    return t.array
+
+
+# ----------------------------------------------------------------------------------------------------- new tensors
+
+cdef TensorBase new_tensor(ndarray array):
+    """An untracked tensor around an array of ours."""
+    cdef TensorBase t = <TensorBase>(<Maker>tensor_type.tp_new)(tensor_type, <PyObject*>NO_ARGUMENTS, NULL)
+    t.array = array
+    return t
+
+
+cdef TensorBase linked(ndarray array, int32_t row):
+    """A second tensor for a row and a saved array, for derivative lines to compute with."""
+    cdef TensorBase t = new_tensor(array)
+    retain(row)
+    t.node = row
+    return t
+
+
+cdef void move_to(TensorBase t, TensorBase other):
+    """`t` now stands for the value of `other`, a fresh result that gives it up."""
+    leave_node(t)
+    t.array, t.gradient, t.flags = other.array, None, other.flags
+    t.node, other.node = other.node, NOTHING
+    if t.node != NOTHING:
+        tables.nodes[t.node].handle = <PyObject*>t
+
+
+cdef void leave_node(TensorBase t) noexcept:
+    cdef int32_t row = t.node
+    if row != NOTHING:
+        t.node = NOTHING
+        if tables.nodes[row].handle == <PyObject*>t:
+            tables.nodes[row].handle = NULL
+        release(row)
+
+
+cdef TensorBase holder(int32_t row, ndarray value):
+    """The tensor that the caller holds for a row, or a new one in its place."""
+    cdef TensorBase t
+    if tables.nodes[row].handle != NULL:
+        return <TensorBase>tables.nodes[row].handle
+    t = linked(EMPTY if value is None else value, row)
+    if value is None:
+        t.flags = LOST
+    tables.nodes[row].handle = <PyObject*>t
+    return t
+
+
+@cython.no_gc
+cdef class TensorBase:
+    """What every Tensor is in C: an array, a gradient and the number of a row."""
+
+    def __cinit__(self):
+        self.array = EMPTY
+        self.node = NOTHING
+
+    def __dealloc__(self):
+        cdef PyObject* array = <PyObject*>self.array
+        leave_node(self)
+        Py_INCREF(<object>array)
+        self.array = None
+        recycle(array)
+
+    # ------------------------------------------------------------------------------------------------ the value
+
+    def _start(self, ndarray array not None, bint owned):
+        """Take the value; `owned`: nobody else has seen the array."""
+        leave_node(self)
+        self.array, self.gradient = array, None
+        self.flags = 0 if owned else ESCAPED
+
+    @property
+    def data(self):
+        """The value, an ndarray that may be written to: gradients stay those of the values that the forward pass saw."""
+        return escape(self)
+
+    @data.setter
+    def data(self, value):
+        if value is self.array:
+            return
+        cdef ndarray array = np.asarray(value)
+        if not np.can_cast(array.dtype, self.array.dtype, "same_kind"):
+            raise TypeError(f"data: cannot put {array.dtype} values into a tensor of {self.array.dtype}")
+        if np.shape(array) != np.shape(value_of(self)):
+            raise ShapeError(f"data: the tensor has shape {np.shape(self.array)}, the new value {np.shape(array)}")
+        self.array = array.astype(self.array.dtype, copy=False)
+        self.flags |= ESCAPED
+
+    @property
+    def _array(self):
+        """The value for reading only, without a copy."""
+        return value_of(self)
+
+    # --------------------------------------------------------------------------------------------- the gradient
+
+    @property
+    def grad(self):
+        """The gradient that backward passes have added up: an ndarray of the tensor's shape and dtype, zeros before the first."""
+        if self.node == NOTHING:
+            return self.gradient
+        if self.gradient is None:
+            self.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
+        elif self.flags & BORROWED and (held_elsewhere(self.gradient) or not cnp.PyArray_ISCARRAY(self.gradient)):
+            self.gradient = cnp.PyArray_NewCopy(self.gradient, cnp.NPY_CORDER)
+        self.flags &= ~BORROWED
+        return self.gradient
+
+    @grad.setter
+    def grad(self, value):
+        if value is not None and value is self.gradient and not self.flags & BORROWED:
+            return
+        if self.node == NOTHING and value is not None:
+            raise GraphError("grad: this tensor does not require grad; make it with requires_grad=True")
+        if value is not None and not (type(value) in (int, float) and value == 0):
+            if isinstance(value, TensorBase):
+                value = value_of(<TensorBase>value)
+            value = np.asarray(value)
+            if value.shape != np.shape(value_of(self)):
+                raise ShapeError(f"grad: the tensor has shape {np.shape(self.array)}, the gradient {value.shape}")
+            if not np.can_cast(value.dtype, self.array.dtype, "same_kind"):
+                raise TypeError(f"grad: cannot put {value.dtype} values into the gradient of a tensor of {self.array.dtype}")
+            self.gradient = np.array(value, self.array.dtype, order="C")
+        else:
+            self.gradient = None
+        self.flags &= ~BORROWED
+
+    # ------------------------------------------------------------------------------------------------ the graph
+
+    @property
+    def requires_grad(self):
+        """Whether gradients flow to this tensor."""
+        return self.node != NOTHING
+
+    @requires_grad.setter
+    def requires_grad(self, bint on):
+        if on == (self.node != NOTHING):
+            return
+        if not on:
+            if not self.is_leaf:
+                raise GraphError("requires_grad: only a leaf can stop requiring grad; use detach() on a result")
+            leave_node(self)
+            self.gradient = None
+            return
+        cdef int typenum = cnp.PyArray_TYPE(value_of(self))
+        if not is_inexact(self.array):
+            raise TypeError(f"requires_grad: a tensor of {self.array.dtype} has no gradient; use astype(float)")
+        self.node = new_node(NULL, cnp.PyArray_NDIM(self.array), cnp.PyArray_DIMS(self.array), typenum)
+        tables.nodes[self.node].handle = <PyObject*>self
+
+    @property
+    def is_leaf(self):
+        """Whether the tensor is no recorded result."""
+        return self.node == NOTHING or tables.nodes[self.node].operation == NULL
+
+    @property
+    def _row(self):
+        return self.node
+
+    @property
+    def _operation(self):
+        """The operation that made this tensor, or None."""
+        return None if self.is_leaf else <object>tables.nodes[self.node].operation
+
+    @property
+    def _prev(self):
+        """The set of tensors that this one was computed from and that want a gradient."""
+        cdef set parents = set()
+        cdef int32_t edge, row
+        if self.node == NOTHING:
+            return parents
+        edge = tables.nodes[self.node].edges
+        while edge != NOTHING:
+            row = tables.edges[edge].parent
+            parents.add(holder(row, kept_value(self.node, row, tables.edges[edge].argument)))
+            edge = tables.edges[edge].next
+        return parents
+
+    def detach(self):
+        """The same values, untracked."""
+        cdef TensorBase t = new_tensor(value_of(self))
+        t.flags = self.flags & ESCAPED
+        return t
+
+    def _become(self, TensorBase other not None):
+        """Stand for the value of `other`, a fresh result, from now on."""
+        if other.node == NOTHING and self.node != NOTHING:
+            raise GraphError("a tracked tensor cannot become an untracked one")
+        move_to(self, other)
+
+    # ---- operators: C's slots, called with the arguments in either order
+
+    def __add__(x, y): return (<Operation>operator_table[ADD]).binary(x, y)
+    def __sub__(x, y): return (<Operation>operator_table[SUBTRACT]).binary(x, y)
+    def __mul__(x, y): return (<Operation>operator_table[MULTIPLY]).binary(x, y)
+    def __truediv__(x, y): return (<Operation>operator_table[DIVIDE]).binary(x, y)
+    def __floordiv__(x, y): return (<Operation>operator_table[FLOOR_DIVIDE]).binary(x, y)
+    def __mod__(x, y): return (<Operation>operator_table[REMAINDER]).binary(x, y)
+    def __matmul__(x, y): return (<Operation>operator_table[MATMUL]).binary(x, y)
+    def __pow__(x, y, modulo): return power(x, y) if modulo is None else NotImplemented
+    def __neg__(self): return (<Operation>operator_table[NEGATIVE]).unary(self)
+    def __pos__(self): return (<Operation>operator_table[POSITIVE]).unary(self)
+    def __abs__(self): return (<Operation>operator_table[ABSOLUTE]).unary(self)
+
+    def __iadd__(self, other): return in_place(<Operation>operator_table[ADD], self, other)
+    def __isub__(self, other): return in_place(<Operation>operator_table[SUBTRACT], self, other)
+    def __imul__(self, other): return in_place(<Operation>operator_table[MULTIPLY], self, other)
+    def __itruediv__(self, other): return in_place(<Operation>operator_table[DIVIDE], self, other)
+    def __ifloordiv__(self, other): return in_place(<Operation>operator_table[FLOOR_DIVIDE], self, other)
+    def __imod__(self, other): return in_place(<Operation>operator_table[REMAINDER], self, other)
+    def __ipow__(self, other, modulo): return in_place(<Operation>operator_table[POWER], self, other)
+    def __imatmul__(self, other): return in_place(<Operation>operator_table[MATMUL], self, other)
+
+    def __richcmp__(self, other, int kind):
+        cdef ndarray a = value_of(self)
+        if isinstance(other, TensorBase):
+            other = value_of(<TensorBase>other)
+        if kind == Py_LT: result = a < other
+        elif kind == Py_LE: result = a <= other
+        elif kind == Py_EQ: result = a == other
+        elif kind == Py_NE: result = a != other
+        elif kind == Py_GT: result = a > other
+        else: result = a >= other
+        return new_tensor(np.asarray(result))
+
+    def __hash__(self):
+        return <Py_ssize_t><PyObject*>self >> 4
+
+
+cdef object power(object x, object y):
+    """``x ** y`` with the short cuts of ndarray's operator."""
+    if isinstance(x, TensorBase) and (PyLong_CheckExact(y) or PyFloat_CheckExact(y)):
+        if not is_inexact(value_of(<TensorBase>x)):
+            return new_tensor(np.asarray((<TensorBase>x).array ** y))       # integers have rules of their own
+        if y == 2: return (<Operation>operator_table[SQUARE]).unary(x)
+        if y == 0.5: return (<Operation>operator_table[SQRT]).unary(x)
+        if y == 1: return (<Operation>operator_table[POSITIVE]).unary(x)
+        if y == -1: return (<Operation>operator_table[RECIPROCAL]).unary(x)
+    return (<Operation>operator_table[POWER]).binary(x, y)
+
+
+cdef object kept_value(int32_t child, int32_t row, int argument):
+    """The value of a row as far as a node has kept it: its own result, or what its child saved of it."""
+    if tables.nodes[row].saved[OUT] != NULL:
+        return <object>tables.nodes[row].saved[OUT]
+    return (<Operation>tables.nodes[child].operation).saved_input(child, argument)
+
+
+cdef enum:      # places in operator_table
+    ADD, SUBTRACT, MULTIPLY, DIVIDE, FLOOR_DIVIDE, REMAINDER, POWER, MATMUL, NEGATIVE, POSITIVE, ABSOLUTE, SQUARE, SQRT, RECIPROCAL, N_OPERATORS
+
+cdef PyObject* operator_table[N_OPERATORS]
+cdef dict SLOTS_BY_NAME = {
+    "add": ADD, "subtract": SUBTRACT, "multiply": MULTIPLY, "divide": DIVIDE, "floor_divide": FLOOR_DIVIDE, "remainder": REMAINDER,
+    "power": POWER, "matmul": MATMUL, "negative": NEGATIVE, "positive": POSITIVE, "absolute": ABSOLUTE, "square": SQUARE, "sqrt": SQRT,
+    "reciprocal": RECIPROCAL,
+}
+
+
+cdef object in_place(Operation op, TensorBase t, object other):
+    """``t += other``: the name stands for the new value; what was computed from the old one keeps it."""
+    cdef TensorBase result
+    cdef bint other_tracked = isinstance(other, TensorBase) and (<TensorBase>other).node != NOTHING
+    if paused or t.node == NOTHING and not other_tracked:
+        if isinstance(other, TensorBase):
+            other = value_of(<TensorBase>other)
+        array = escape(t)
+        if isinstance(op.function, np.ufunc):
+            op.function(array, other, out=array, casting="same_kind")
+        else:
+            np.copyto(array, op.function(array, other), casting="same_kind")
+        return t
+    check_not_leaf(t, op.name)
+    outcome = op(t, other)
+    if outcome is NotImplemented:
+        return outcome
+    result = outcome
+    if np.shape(result.array) != np.shape(value_of(t)):
+        raise ShapeError(f"{op.name} in place: the result has shape {np.shape(result.array)}, the tensor {np.shape(t.array)}")
+    if result.array.dtype != t.array.dtype:
+        if not np.can_cast(result.array.dtype, t.array.dtype, "same_kind"):
+            raise TypeError(f"{op.name} in place: cannot put {result.array.dtype} values into a tensor of {t.array.dtype}")
+        result = helper("astype")(result, t.array.dtype)
+    move_to(t, result)
+    return t
+
+
+def check_not_leaf(TensorBase t not None, str name):
+    """Refuse an in-place change of a leaf that requires grad while recording."""
+    if t.node != NOTHING and tables.nodes[t.node].operation == NULL and not paused:
+        raise GraphError(f"{name} in place on a leaf that requires grad: its gradient would be lost.\n"
+                         f"  to update a parameter:  with gn.no_grad(): p -= lr * p.grad     (or p.data -= lr * p.grad)\n"
+                         f"  to compute with it:     q = p - ...                             (a new name)")
+
+
+# ---------------------------------------------------------------------------------------------------- operations
+
+cdef class Operation:
+    """A differentiable operation: the base of all kinds."""
+
+    cdef object unary(self, TensorBase x):
+        """Compute and record; what an operator calls."""
+        return self(x)
+
+    cdef object binary(self, object x, object y):
+        """The same for two arguments, one of them a Tensor; NotImplemented leaves it to the other's class."""
+        if getattr(type(x), "__array_ufunc__", 0) is None or getattr(type(y), "__array_ufunc__", 0) is None:
+            return NotImplemented
+        return self(x, y)
+
+    cdef object share(self, int32_t row, int argument, object g):
+        """The gradient that flows to one argument, before broadcasting is undone; None is zero."""
+        raise NotImplementedError
+
+    cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1:
+        """Add that gradient to `total` without making an array for it; False declines."""
+        return False
+
+    cdef tuple shares(self, int32_t row, object g):
+        """The same for all arguments, where `at_once` says that they are worked out together."""
+        raise NotImplementedError
+
+    cdef ndarray saved_input(self, int32_t row, int argument):
+        """The value of an argument, if the node has saved it."""
+        return None
+
+    cdef list input_names(self, int n):
+        """What errors call the arguments."""
+        return ["x", "y"]
+
+    def __repr__(self):
+        return f"<operation {self.name}>"
+
+    def __get__(self, instance, owner):
+        return self if instance is None else BoundOperation(self, instance)
+
+
+cdef class BoundOperation:
+    """``t.tanh``: an operation waiting for its other arguments."""
+    cdef object operation, instance
+
+    def __init__(self, operation, instance):
+        self.operation, self.instance = operation, instance
+
+    def __call__(self, *args, **kwargs):
+        return self.operation(self.instance, *args, **kwargs)
+
+
+cdef object explained(Operation op, Exception error, args):
+    """The error with the operation and the shapes of its arguments in it."""
+    rows = [f"    {name}  {np.shape(a)} {a.dtype}" for name, a in zip(op.input_names(len(args)), args) if hasattr(a, "dtype")]
+    if type(error) is ValueError:
+        return ShapeError("\n".join([f"{op.name}: {str(error).removeprefix(op.name + ': ')}", *rows]))
+    error.add_note("\n".join([f"in gradnerve's {op.name}:", *rows]))
+    return error
+
+
+cdef object already_freed(str name):
+    return GraphError(f"{name}: what its derivative needs was released by an earlier backward() through this part of the graph; "
+                      f"call that one with retain_graph=True to go through it again")
+
+
+cdef int32_t give_row(TensorBase result, Operation op, int n_edges) except -1:
+    """Make a fresh result tracked: a row in its name, and room for its edges."""
+    cdef ndarray out = result.array
+    reserve(1, n_edges)
+    result.node = new_node(<PyObject*>op, cnp.PyArray_NDIM(out), cnp.PyArray_DIMS(out), cnp.PyArray_TYPE(out))
+    tables.nodes[result.node].handle = <PyObject*>result
+    return result.node
+
+
+cdef void keep_result(TensorBase result, bint needed) noexcept:
+    """Save the result in its node for the derivatives, and if it is small, for a learner to look at."""
+    if needed or bytes_of(<PyObject*>result.array) <= KEEP_BYTES:
+        Py_INCREF(result.array)
+        tables.nodes[result.node].saved[OUT] = <PyObject*>result.array
+
+
+def refuse_tensors(data):
+    """Refuse a list with Tensors in it: as an array it would lose their gradients."""
+    if isinstance(data, TensorBase):
+        raise TypeError("a list of Tensors would lose their gradients as an array; use gn.stack or gn.concatenate")
+    if isinstance(data, (list, tuple)):
+        for part in data:
+            if isinstance(part, (TensorBase, list, tuple)):
+                refuse_tensors(part)
+
+
+cdef object as_operand(object a):
+    """An argument that is neither a Tensor nor an exact ndarray nor a number: as an array, or NotImplemented."""
+    if isinstance(a, np.ma.MaskedArray):
+        raise TypeError("a masked array has no gradient through its mask; pass a.filled(value) or a.data")
+    if getattr(type(a), "__array_ufunc__", 0) is None:
+        return NotImplemented
+    refuse_tensors(a)
+    array = np.asarray(a)
+    return array if array.dtype.kind in "biufc" else NotImplemented
+
+
+cdef object scalar_type(int typenum):
+    cdef object dtype = cnp.PyArray_DescrFromType(typenum)
+    return dtype.type
+
+
+cdef bint involves_complex(int32_t row, TensorBase g):
+    return cnp.PyTypeNum_ISCOMPLEX(tables.nodes[row].typenum) or np.iscomplexobj(g.array)
+
+
+cdef object saved_tensor(Operation op, int32_t row, int slot, int argument):
+    """A saved value as the derivative lines see it: linked to the row that it is the value of, if that wants a gradient."""
+    cdef PyObject* value = tables.nodes[row].saved[slot]
+    if value == NULL:
+        raise already_freed(op.name)
+    return link_value(row, <object>value, NOTHING if slot == OUT else argument)
+
+
+cdef object link_value(int32_t row, object value, int argument):
+    """`value` as a tensor of the row itself (argument NOTHING) or of the row behind that argument's edge."""
+    cdef int32_t edge
+    if not isinstance(value, ndarray):
+        return scalar_type(tables.nodes[row].typenum)(value) if isinstance(value, (int, float, complex)) else value
+    if argument == NOTHING:
+        return linked(value, row)
+    edge = tables.nodes[row].edges
+    while edge != NOTHING:
+        if tables.edges[edge].argument == argument:
+            return linked(value, tables.edges[edge].parent)
+        edge = tables.edges[edge].next
+    return value
+
+
+cdef inline object operand(object a, PyObject** value):
+    """What holds the argument's value while we compute: the tensor itself, an array or a number; NotImplemented declines."""
+    if isinstance(a, TensorBase):
+        if (<TensorBase>a).flags & LOST:
+            value_of(<TensorBase>a)
+        value[0] = <PyObject*>(<TensorBase>a).array
+        return a
+    if not (cnp.PyArray_CheckExact(a) or PyFloat_CheckExact(a) or PyLong_CheckExact(a) or PyComplex_CheckExact(a)):
+        a = as_operand(a)
+    value[0] = <PyObject*>a
+    return a
+
+
+cdef inline int32_t row_of(object a) noexcept:
+    return (<TensorBase>a).node if isinstance(a, TensorBase) else NOTHING

@@ -1,0 +1,451 @@
+# cython: language_level=3
+"""The way back: put a graph in order, sweep gradients through it, commit them to the tensors.
+
+A `Sweep` keeps all of its state to itself, so that sweeps may nest (a derivative may call backward) and run in several
+threads. Gradients reach the tensors in one loop at the very end that cannot fail: a backward that raises changes nothing.
+
+    order     find the nodes behind the root; a node comes after all that use it (Kahn's algorithm: count the users)
+    run       for each node, ask its operation for the share of each argument, and add it up there
+    commit    move the sums to the tensors that somebody still holds
+
+Next: gradnerve/ops/arithmetic.py, the derivatives; gradnerve/tensor.py, what users see.
+"""
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, malloc, realloc
+cimport numpy as cnp
+from numpy cimport ndarray
+
+from gradnerve._engine cimport BORROWED, Operation, TensorBase, helper, new_tensor, value_of
+from gradnerve._graph cimport NOTHING, forget, release, retain, shape_of, shape_tuple, tables
+from gradnerve._loops cimport (NPY_ARRAY_CARRAY, NPY_ARRAY_OWNDATA, PyArray_FLAGS, PyArrayObject, add_arrays, bytes_of, is_array, recycle,
+                               sum_to_shape)
+
+import numpy as np
+
+from gradnerve._engine import GraphError, ShapeError, set_recording
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
+
+cdef enum:
+    POLL_NODES = 1000           # ask for Ctrl-C after so many nodes
+    POLL_BYTES = 4000000        # or after gradients of so many bytes
+    TARGET = 2
+
+cdef struct Entry:
+    int32_t row
+    int32_t users           # not yet swept, while ordering
+    int32_t parents         # where its parents stand in Sweep.parents, in the order of its edges
+    int32_t wanted          # whether a gradient has to come here; TARGET: and has to stay
+    int32_t masked          # some of the gradient passed a `where`: its zeros are exact, whatever they are multiplied by
+    PyObject* grad          # owned; an ndarray, or a Tensor when the sweep itself is recorded
+
+cdef class Sweep:
+    """One passage from a root to its leaves."""
+    cdef Entry* entries
+    cdef int32_t* parents
+    cdef int32_t* order
+    cdef int32_t count, n_parents, room, parent_room
+    cdef int32_t root
+    cdef bint recorded          # gradients are Tensors, and the sweep itself can be differentiated
+    cdef bint retain_graph
+    cdef bint only_targets      # keep gradients for TARGET entries; otherwise for tensors that somebody holds
+
+    def __cinit__(self):
+        self.root = NOTHING
+
+    def __dealloc__(self):
+        cdef int32_t k
+        for k in range(self.count):
+            Py_XDECREF(self.entries[k].grad)
+        free(self.entries)
+        free(self.parents)
+        free(self.order)
+        if self.root != NOTHING:
+            release(self.root)
+
+    # ------------------------------------------------------------------------------------------------- order
+
+    cdef int discover(self, int32_t root) except -1:
+        """List all nodes behind the root, and count how often each is used. Calls no Python code: the marks stay ours."""
+        cdef int32_t k = 0, edge, row, place
+        retain(root)
+        self.root = root
+        self.append(root)
+        while k < self.count:
+            row = self.entries[k].row
+            if tables.nodes[row].freed:
+                raise freed_error(row)
+            self.entries[k].parents = self.n_parents
+            edge = tables.nodes[row].edges
+            while edge != NOTHING:
+                row = tables.edges[edge].parent
+                place = tables.nodes[row].mark
+                if not 0 <= place < self.count or self.entries[place].row != row:   # a mark of another sweep, or none
+                    place = self.append(row)
+                self.entries[place].users += 1
+                if self.n_parents == self.parent_room:
+                    self.parent_room = max(64, 2 * self.parent_room)
+                    self.parents = <int32_t*>enlarged(self.parents, self.parent_room * sizeof(int32_t))
+                self.parents[self.n_parents] = place
+                self.n_parents += 1
+                edge = tables.edges[edge].next
+            k += 1
+        return 0
+
+    cdef int32_t append(self, int32_t row) except -1:
+        cdef Entry* entry
+        if self.count == self.room:
+            self.room = max(64, 2 * self.room)
+            self.entries = <Entry*>enlarged(self.entries, self.room * sizeof(Entry))
+        entry = &self.entries[self.count]
+        entry.row, entry.users, entry.parents, entry.wanted, entry.masked, entry.grad = row, 0, 0, 1, 0, NULL
+        tables.nodes[row].mark = self.count
+        self.count += 1
+        return self.count - 1
+
+    cdef inline int32_t end_of_parents(self, int32_t k) noexcept:
+        return self.entries[k + 1].parents if k + 1 < self.count else self.n_parents
+
+    cdef int put_in_order(self) except -1:
+        """Fill `order`: children before parents. A node is ready when its last user has been placed."""
+        cdef int32_t* ready = <int32_t*>malloc(self.count * sizeof(int32_t))
+        cdef int32_t n_ready = 1, n = 0, k, j, parent
+        self.order = <int32_t*>malloc(self.count * sizeof(int32_t))
+        if ready == NULL or self.order == NULL:
+            free(ready)
+            raise MemoryError("no memory to order the graph")
+        ready[0] = 0
+        while n_ready:
+            n_ready -= 1
+            k = ready[n_ready]
+            self.order[n] = k
+            n += 1
+            for j in range(self.entries[k].parents, self.end_of_parents(k)):
+                parent = self.parents[j]
+                self.entries[parent].users -= 1
+                if self.entries[parent].users == 0:
+                    ready[n_ready] = parent
+                    n_ready += 1
+        free(ready)
+        return 0
+
+    cdef int want_only(self, set rows) except -1:
+        """Restrict the sweep to the nodes between the root and these rows."""
+        cdef int32_t n, k, j
+        for n in range(self.count - 1, -1, -1):
+            k = self.order[n]
+            self.entries[k].wanted = TARGET if self.entries[k].row in rows else 0
+            for j in range(self.entries[k].parents, self.end_of_parents(k)):
+                if self.entries[self.parents[j]].wanted and not self.entries[k].wanted:
+                    self.entries[k].wanted = 1
+        return 0
+
+    # --------------------------------------------------------------------------------------------------- run
+
+    cdef int run(self) except -1:
+        """Visit every node in order. If one fails, the whole graph counts as released: never half of it."""
+        cdef int32_t n, k
+        cdef Py_ssize_t nodes = 0, nbytes = 0
+        try:
+            for n in range(self.count):
+                k = self.order[n]
+                if self.entries[k].grad != NULL and self.entries[k].wanted:
+                    self.visit(k)
+                    if not self.recorded:
+                        nbytes += bytes_of(self.entries[k].grad)
+                self.leave(k)
+                nodes += 1
+                if nodes == POLL_NODES or nbytes > POLL_BYTES:
+                    PyErr_CheckSignals()
+                    nodes = nbytes = 0
+        except BaseException:
+            for k in range(self.count):
+                self.leave(k)
+            raise
+        return 0
+
+    cdef int visit(self, int32_t k) except -1:
+        """Hand the gradient of one node on to its parents."""
+        cdef int32_t row = self.entries[k].row, edge = tables.nodes[row].edges, j = self.entries[k].parents
+        cdef object g = <object>self.entries[k].grad
+        cdef Operation operation
+        cdef tuple together = None
+        cdef int32_t parent
+        cdef int argument
+        cdef PyObject* spare
+        if tables.nodes[row].operation == NULL:
+            return 0
+        operation = <Operation>tables.nodes[row].operation
+        if operation.at_once:
+            together = operation.shares(row, g)
+        while edge != NOTHING:
+            parent, argument = self.parents[j], tables.edges[edge].argument
+            if self.entries[parent].wanted and not (self.adds_to(parent, k) and operation.add_share(row, argument, g, self.entries[parent].grad)):
+                share = operation.share(row, argument, g) if together is None else together[argument]
+                if share is not None:
+                    if self.entries[k].masked and operation.elementwise and share is not g:
+                        share = zero_where_zero(g, share)
+                    self.entries[parent].masked |= self.entries[k].masked or operation.masks
+                    self.accumulate(parent, share, operation, argument)
+                    spare = <PyObject*>share
+                    Py_INCREF(share)
+                    share = None
+                    recycle(spare)
+            edge = tables.edges[edge].next
+            j += 1
+        return 0
+
+    cdef inline bint adds_to(self, int32_t parent, int32_t k) noexcept:
+        """Whether a share of entry k may be added to what has come to the parent in place: that sum is ours alone."""
+        cdef PyObject* grad = self.entries[parent].grad
+        return not self.recorded and not self.entries[k].masked and is_ours(grad)
+
+    cdef int accumulate(self, int32_t k, object share, Operation operation, int argument) except -1:
+        """Add a share to what has come to a node: borrow the first, add out of place, then in place once the sum is ours."""
+        cdef PyObject* old
+        share = fitting(self.entries[k].row, share, operation, argument)
+        old = self.entries[k].grad
+        if old == NULL:
+            pass
+        elif self.recorded:
+            share = <object>old + share
+        elif is_ours(old):
+            add_arrays(<ndarray>old, <ndarray>share, True, False)
+            return 0
+        else:
+            share = add_arrays(<ndarray>old, <ndarray>share, False, False)
+        Py_INCREF(share)
+        self.entries[k].grad = <PyObject*>share
+        recycle(old)
+        return 0
+
+    cdef void leave(self, int32_t k) noexcept:
+        """Drop what is no longer needed: the gradient unless somebody waits for it, and what the node saved."""
+        cdef int32_t row = self.entries[k].row
+        cdef PyObject* grad = self.entries[k].grad
+        if self.entries[k].wanted != TARGET and (self.only_targets or tables.nodes[row].handle == NULL):
+            self.entries[k].grad = NULL
+            recycle(grad)
+        if not self.retain_graph and self.entries[k].wanted and tables.nodes[row].operation != NULL:
+            tables.nodes[row].freed = True
+            forget(row)
+
+    # ------------------------------------------------------------------------------------------------- commit
+
+    cdef int commit(self) except -1:
+        """Give every tensor that is still held its gradient. All that can fail comes before the first change."""
+        cdef list fresh = [], added = []
+        cdef int32_t k
+        cdef TensorBase t
+        cdef ndarray grad
+        for k in range(self.count):
+            if tables.nodes[self.entries[k].row].handle == NULL or self.entries[k].grad == NULL:
+                continue
+            t = <TensorBase>tables.nodes[self.entries[k].row].handle
+            grad = <ndarray>self.entries[k].grad
+            if t.gradient is None:
+                fresh.append((t, grad))
+            elif t.flags & BORROWED or not cnp.PyArray_ISCARRAY(t.gradient):
+                fresh.append((t, add_arrays(t.gradient, grad, False, True)))
+            else:
+                added.append((t, grad if cnp.PyArray_ISCARRAY_RO(grad) else cnp.PyArray_NewCopy(grad, cnp.NPY_CORDER)))
+        for t, grad in fresh:
+            t.gradient = grad
+            t.flags |= BORROWED
+        for t, grad in added:
+            add_arrays(t.gradient, grad, True, True)
+        return 0
+
+
+cdef bint is_ours(PyObject* grad) noexcept:
+    """Whether nobody else can see this array: neither another node, to which it was lent, nor a user."""
+    return grad != NULL and REFCOUNT(grad) == 1 and is_array(grad) and owns_plain_memory(grad)
+
+
+cdef inline bint owns_plain_memory(PyObject* a) noexcept:
+    cdef int wanted = NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA
+    return PyArray_FLAGS(<PyArrayObject*>a) & wanted == wanted
+
+
+cdef object zero_where_zero(object g, object share):
+    """What was not selected contributes exactly 0, also through an infinite derivative."""
+    if isinstance(share, TensorBase):
+        return helper("where")(value_of(<TensorBase>g) == 0, 0, share)
+    return np.where(g == 0, <object>np.zeros((), share.dtype), share)
+
+
+cdef void* enlarged(void* memory, size_t size) except NULL:
+    cdef void* moved = realloc(memory, size)
+    if moved == NULL:
+        raise MemoryError("no memory to order the graph")
+    return moved
+
+
+cdef object freed_error(int32_t row):
+    name = (<Operation>tables.nodes[row].operation).name
+    return GraphError(f"backward: {name} was already swept by an earlier backward(), which released what its derivative needs; "
+                      f"call that one with retain_graph=True to go through it again")
+
+
+cdef object fitting(int32_t row, object share, Operation operation, int argument):
+    """The share in the shape and dtype of the node that it goes to: the one place where broadcasting is undone."""
+    cdef ndarray a
+    cdef int typenum = tables.nodes[row].typenum, ndim = tables.nodes[row].ndim
+    cdef object fitted
+    if cnp.PyArray_CheckExact(share) and cnp.PyArray_TYPE(<ndarray>share) == typenum and has_shape(<ndarray>share, row):
+        return share
+    a = (<TensorBase>share).array if isinstance(share, TensorBase) else np.asarray(share)
+    if not (cnp.PyTypeNum_ISNUMBER(cnp.PyArray_TYPE(a)) or cnp.PyTypeNum_ISBOOL(cnp.PyArray_TYPE(a))):
+        raise TypeError(f"{operation.name}: its derivative for argument {argument} gave {a.dtype}, which is no number")
+    if isinstance(share, TensorBase):
+        return fitting_tensor(row, <TensorBase>share, operation, argument)
+    if cnp.PyArray_TYPE(a) != typenum:
+        if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
+            a = a.real
+        a = cnp.PyArray_Cast(a, typenum)
+    if not has_shape(a, row):
+        fitted = sum_to_shape(a, ndim, shape_of(row))
+        if fitted is None:
+            raise shape_error(row, a, operation, argument)
+        return fitted
+    return a
+
+
+cdef object fitting_tensor(int32_t row, TensorBase share, Operation operation, int argument):
+    """The same, recorded."""
+    cdef int typenum = tables.nodes[row].typenum
+    if cnp.PyArray_TYPE(share.array) != typenum:
+        if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(share.array)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
+            share = helper("real")(share)
+        share = helper("astype")(share, cnp.PyArray_DescrFromType(typenum))
+    if not has_shape(share.array, row):
+        if sum_to_shape(share.array, tables.nodes[row].ndim, shape_of(row)) is None:
+            raise shape_error(row, share.array, operation, argument)
+        share = helper("sum_to")(share, shape_tuple(row))
+    return share
+
+
+cdef bint has_shape(ndarray a, int32_t row) noexcept:
+    cdef int k, ndim = tables.nodes[row].ndim
+    cdef cnp.npy_intp* dims = shape_of(row)
+    if cnp.PyArray_NDIM(a) != ndim:
+        return False
+    for k in range(ndim):
+        if cnp.PyArray_DIM(a, k) != dims[k]:
+            return False
+    return True
+
+
+cdef object shape_error(int32_t row, ndarray a, Operation operation, int argument):
+    return ShapeError(f"{operation.name}: its derivative for argument {argument} has shape {np.shape(a)}, the argument {shape_tuple(row)}")
+
+
+# ------------------------------------------------------------------------------------------------ seen from Python
+
+cdef ndarray seed_for(TensorBase root, object gradient):
+    """The gradient to start from: checked, and a copy."""
+    cdef ndarray value = value_of(root)
+    shape = np.shape(value)
+    if gradient is None:
+        if cnp.PyArray_SIZE(value) != 1 or np.iscomplexobj(value):
+            raise GraphError(f"backward: the output is no real scalar but has shape {shape} and dtype {value.dtype}, "
+                             f"so it needs a gradient to start from.\n"
+                             f"  for the gradient of the sum:  y.sum().backward()\n"
+                             f"  for a seed of your own:       y.backward(seed), an array of shape {shape}")
+        return np.ones(shape, value.dtype)
+    seed = (<TensorBase>gradient).array if isinstance(gradient, TensorBase) else np.asarray(gradient)
+    if seed.dtype.kind not in "biufc" or not np.can_cast(seed.dtype, value.dtype, "same_kind"):
+        raise TypeError(f"backward: the seed has dtype {seed.dtype}, the output {value.dtype}")
+    if seed.shape != shape:
+        raise ShapeError(f"backward: the seed has shape {seed.shape}, the output {shape}")
+    return np.array(seed, value.dtype, order="C")
+
+
+cdef Sweep start(TensorBase root, object gradient):
+    """A sweep with its nodes in order and the seed in place."""
+    cdef Sweep sweep = Sweep()
+    if root.node == NOTHING:
+        raise GraphError("backward: the output does not depend on any tensor that requires grad "
+                         "(made without requires_grad=True, detached, or computed under no_grad)")
+    seed = seed_for(root, gradient)
+    sweep.discover(root.node)
+    sweep.put_in_order()
+    Py_INCREF(seed)
+    sweep.entries[0].grad = <PyObject*>seed
+    return sweep
+
+
+def backward(TensorBase root not None, gradient, bint retain_graph):
+    """Add the gradient of `root` to the `.grad` of every tensor behind it that somebody holds."""
+    cdef Sweep sweep = start(root, gradient)
+    sweep.retain_graph = retain_graph
+    sweep.run()
+    sweep.commit()
+
+
+def gradients(TensorBase root not None, list targets, gradient=None):
+    """The gradients of `root` for these tensors, None where it does not depend on one; no `.grad` is touched.
+
+    If the graph holds other leaves, the gradients depend on them in turn: then the sweep is recorded, the gradients are
+    tracked tensors, and the graph stays.
+    """
+    cdef Sweep sweep = start(root, gradient)
+    cdef set rows = {(<TensorBase?>t).node for t in targets}
+    cdef dict found = {}
+    cdef int32_t k
+    cdef bint before
+    sweep.want_only(rows)
+    sweep.only_targets = True
+    before = set_recording(True)
+    try:
+        if before:
+            for k in range(sweep.count):
+                if tables.nodes[sweep.entries[k].row].operation == NULL and sweep.entries[k].row not in rows:
+                    sweep.recorded = sweep.retain_graph = True
+        if sweep.recorded:
+            seed = new_tensor(<ndarray>sweep.entries[0].grad)
+            Py_DECREF(<object>sweep.entries[0].grad)
+            Py_INCREF(seed)
+            sweep.entries[0].grad = <PyObject*>seed
+        sweep.run()
+    finally:
+        set_recording(before)
+    for k in range(sweep.count):
+        if sweep.entries[k].wanted == TARGET and sweep.entries[k].grad != NULL:
+            g = <object>sweep.entries[k].grad
+            found[sweep.entries[k].row] = g if sweep.recorded else new_tensor(<ndarray>g)
+    return [found.get((<TensorBase>t).node) for t in targets]
+
+
+def step(TensorBase t not None):
+    """What ``t._backward()`` does: take ``t.grad`` and add each parent's share to that parent's ``.grad``."""
+    cdef list parents = [], shares = []
+    cdef int32_t edge, row = t.node
+    cdef Operation operation
+    cdef TensorBase parent
+    cdef tuple together = None
+    if row == NOTHING or tables.nodes[row].operation == NULL:
+        return
+    if tables.nodes[row].freed:
+        raise freed_error(row)
+    operation = <Operation>tables.nodes[row].operation
+    g = t.grad
+    if operation.at_once:
+        together = operation.shares(row, g)
+    edge = tables.nodes[row].edges
+    while edge != NOTHING:
+        argument = tables.edges[edge].argument
+        share = operation.share(row, argument, g) if together is None else together[argument]
+        if share is not None and tables.nodes[tables.edges[edge].parent].handle != NULL:
+            parents.append(<object>tables.nodes[tables.edges[edge].parent].handle)
+            shares.append(fitting(tables.edges[edge].parent, share, operation, argument))
+        edge = tables.edges[edge].next
+    for parent, share in zip(parents, shares):
+        parent.gradient = np.array(share) if parent.gradient is None else np.asarray(np.add(parent.gradient, share))
+        parent.flags &= ~BORROWED

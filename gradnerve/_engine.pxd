@@ -1,0 +1,59 @@
+"""The compiled bases of Tensor and of operations. Next: csrc/engine.pyx."""
+cimport cython
+from cpython.object cimport PyObject
+from libc.stdint cimport int8_t, int32_t
+from numpy cimport ndarray
+
+cdef enum:          # TensorBase.flags
+    ESCAPED = 1     # the array was handed out: somebody may hold it, or a view of it, and write to it
+    LOST = 2        # an intermediate that was not kept: there is no value
+    BORROWED = 4    # the gradient may be shared with other gradients: copy it before anybody sees it
+
+cdef enum:
+    GRAD = 3        # beside the slots X, Y, OUT: the gradient of the result
+
+
+@cython.no_gc
+cdef class TensorBase:
+    cdef ndarray array          # the value
+    cdef ndarray gradient       # what backward passes have added up; None as long as that is nothing
+    cdef int32_t node           # row of the graph, or NOTHING
+    cdef int8_t flags
+    cdef object __weakref__
+
+cdef class Operation:
+    cdef readonly str name
+    cdef readonly object function       # NumPy's, or our plain NumPy code; the reference for the values
+    cdef readonly dict lines            # input name -> derivative, as written
+    cdef readonly bint analytic         # the lines are those of a holomorphic function: conjugate for complex numbers
+    cdef readonly bint at_once          # one call gives the gradients of all arguments
+    cdef readonly bint elementwise      # each element of a share comes from one element of g
+    cdef public bint masks              # selects elements: the gradient of what it leaves out is exactly 0
+
+    cdef object unary(self, TensorBase x)
+    cdef object binary(self, object x, object y)
+    cdef object share(self, int32_t row, int argument, object g)
+    cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1
+    cdef tuple shares(self, int32_t row, object g)
+    cdef ndarray saved_input(self, int32_t row, int argument)
+    cdef list input_names(self, int n)
+
+cdef bint is_recording() noexcept
+cdef bint is_inexact(ndarray a) noexcept
+cdef object helper(str name)
+cdef bint exposed(TensorBase t) noexcept
+cdef PyObject* saved_array(object argument, PyObject* value, int typenum) except NULL
+cdef ndarray value_of(TensorBase t)
+cdef TensorBase new_tensor(ndarray array)
+cdef TensorBase holder(int32_t row, ndarray value)
+cdef object operand(object a, PyObject** value)
+cdef int32_t row_of(object a) noexcept
+cdef int32_t give_row(TensorBase result, Operation op, int n_edges) except -1
+cdef void keep_result(TensorBase result, bint needed) noexcept
+cdef object explained(Operation op, Exception error, args)
+cdef object already_freed(str name)
+cdef object as_operand(object a)
+cdef object scalar_type(int typenum)
+cdef bint involves_complex(int32_t row, TensorBase g)
+cdef object saved_tensor(Operation op, int32_t row, int slot, int argument)
+cdef object link_value(int32_t row, object value, int argument)

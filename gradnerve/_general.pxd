@@ -1,0 +1,34 @@
+"""Operations that are not elementwise. Next: csrc/general.pyx."""
+from libc.stdint cimport int32_t
+from numpy cimport ndarray
+
+from gradnerve._engine cimport Operation, TensorBase
+
+cdef class Reader:
+    cdef readonly object line           # the derivative line; None for a zero derivative
+    cdef list codes                     # by parameter of the line: IS_G, IS_OUT, IS_I, or the place in General.reads
+    cdef unsigned long long needs       # the places in General.reads, as bits
+    cdef bint needs_out
+
+cdef class General(Operation):
+    cdef readonly object fast           # the same function for the common case, None when it declines; or None
+    cdef readonly tuple names           # of the function's parameters
+    cdef readonly bint variadic         # any number of arrays: forward(*xs, **options)
+    cdef readonly int n_positional      # parameters before those that are keyword-only
+    cdef list defaults                  # by parameter; MISSING where there is none
+    cdef list readers                   # by parameter; None where there is no gradient
+    cdef list reads                     # everything that some line reads of a call: (kind, position, name)
+
+    cdef list bound(self, tuple args, dict kwargs)
+    cdef object plain(self, tuple args, dict kwargs)
+    cdef object run(self, list arrays, dict options)
+    cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
+    cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1
+    cdef object saved_value(self, tuple read, list arrays, object shared, dict options)
+    cdef object link(self, int32_t row, tuple read, object value)
+
+cdef class HandMade(Operation):
+    pass
+
+cdef class Custom(Operation):
+    pass

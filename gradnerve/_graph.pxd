@@ -1,0 +1,57 @@
+"""The two tables that hold every graph. Next: csrc/graph.pyx, then gradnerve/_engine.pxd."""
+from cpython.object cimport PyObject
+from libc.stdint cimport int8_t, int32_t
+from numpy cimport npy_intp
+
+cdef enum:
+    NOTHING = -1        # no row, no edge, end of a list
+    SLOTS = 3           # what a node can save: X, Y and OUT
+    X = 0               # the first input, or everything that a general operation saves, in a tuple
+    Y = 1               # the second input
+    OUT = 2             # the result
+    INLINE_DIMS = 4     # shapes up to this length stand in the row itself
+
+cdef struct Node:
+    PyObject* operation         # owned: what made it; NULL for a leaf
+    PyObject* handle            # borrowed: the live Tensor of this row; NULL when nobody holds one
+    PyObject* saved[SLOTS]      # owned, or NULL: what the derivatives will read
+    npy_intp dims[INLINE_DIMS]  # the shape
+    npy_intp* far               # owned, or NULL: a shape too long for dims
+    int32_t uses                # handles, edges and sweeps that need this row; it is free at 0
+    int32_t edges               # the first of its edges
+    int32_t mark                # scratch: the next free row, the next dead row, or the place in a sweep
+    int8_t ndim                 # length of the shape
+    int8_t typenum              # NumPy's number of the dtype
+    int8_t freed                # a backward has passed and released what was saved
+
+cdef struct Edge:
+    int32_t parent              # row of the argument
+    int32_t argument            # which argument it was
+    int32_t next                # the next edge of the same node, or the next free edge
+
+cdef struct Tables:
+    Node* nodes
+    Edge* edges
+    int32_t node_room, edge_room    # rows allocated
+    int32_t node_top, edge_top      # rows ever used; those above are untouched
+    int32_t free_node, free_edge    # heads of the free lists
+    int32_t live_nodes, live_edges
+
+cdef Tables tables
+
+cdef int reserve(int32_t nodes, int32_t edges) except -1
+cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum) except -1
+cdef void add_edge(int32_t row, int32_t parent, int32_t argument) noexcept
+cdef void drop_edges(int32_t row) noexcept
+cdef void release(int32_t row) noexcept
+cdef void forget(int32_t row) noexcept
+
+cdef tuple shape_tuple(int32_t row)
+
+cdef inline void retain(int32_t row) noexcept:
+    tables.nodes[row].uses += 1
+
+cdef inline npy_intp* shape_of(int32_t row) noexcept:
+    if tables.nodes[row].far != NULL:
+        return tables.nodes[row].far
+    return tables.nodes[row].dims

@@ -1,0 +1,32 @@
+"""Straight-line programs of inner loops. Next: csrc/program.pyx."""
+from cpython.object cimport PyObject
+from numpy cimport npy_intp
+
+from gradnerve._loops cimport Kernel, Walk
+
+cdef enum:
+    MAX_REGISTERS = 64
+    MAX_INPUTS = 5
+
+cdef struct Instruction:
+    Kernel kernel
+    int register[4]     # operands, the result last
+
+cdef class Program:
+    # registers: the inputs, the result, constants, temporaries
+    cdef Instruction* code
+    cdef readonly int ninstructions, ninputs, nregisters
+    cdef int first_temporary
+    cdef int same_as                    # the input that is the result unchanged, or -1
+    cdef int typenum                    # dtype of the result
+    cdef int typenums[MAX_INPUTS]       # dtypes of the inputs
+    cdef npy_intp itemsizes[MAX_REGISTERS]
+    cdef char* constants                # one 32-byte cell each
+    cdef readonly list listing          # the same in words
+
+    cdef void run(self, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
+    cdef int run_rows(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) except -1
+    cdef void run_all(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
+
+cdef Program trace(object line, list typenums)
+cdef object evaluate(Program program, PyObject** values, bint forward, PyObject* total)

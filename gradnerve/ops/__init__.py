@@ -1,0 +1,4 @@
+"""Derivatives, one line each, by family.
+
+Read define.py first, then arithmetic.py, elementwise.py, shapes.py, indexing.py, reductions.py, linalg.py, network.py.
+"""

@@ -1,0 +1,96 @@
+"""How a line becomes an operation: the factories that every table of derivatives uses.
+
+    multiply = ufunc(np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+One keyword per differentiable input; the parameter names of the line say what is saved for it: `g` is the gradient of the
+result, `out` the result, an input stands for its value and ``x_shape`` for its shape. Broadcasting is never mentioned.
+
+Read next: arithmetic.py.
+"""
+
+import inspect
+from functools import cache
+
+import numpy as np
+
+from gradnerve._elementwise import Elementwise
+from gradnerve._general import General
+
+operations = {}  # name -> operation: everything that has a derivative of its own
+implementations = {}  # NumPy's function -> what runs when it meets a Tensor
+
+
+def zero(*_):
+    """The derivative line of what is constant almost everywhere: tracked, and nothing flows back."""
+
+
+def ufunc(function, *, analytic=True, **lines):
+    """A NumPy ufunc with a derivative line for input `x` and, if it has two, `y`.
+
+    A line is written as for a holomorphic function, and conjugates are taken where the numbers are complex; for any other
+    function pass ``analytic=False`` and write the line for dL/d(re) + i dL/d(im) itself.
+    """
+    return register(Elementwise(function.__name__, function, function.nin, lines, zero, analytic), (function,))
+
+
+def elementwise(forward, *, analytic=True, **lines):
+    """An elementwise function of our own: `forward`, too, is a line made of ufuncs, and runs as a program."""
+    inputs = forward.__code__.co_argcount
+    return register(Elementwise(forward.__name__, forward, inputs, lines, zero, analytic), ())
+
+
+def op(forward, *, numpy=(), fast=None, analytic=True, linear=False, masks=False, **lines):
+    """Any NumPy code, with a line for each array parameter that has a derivative.
+
+    numpy   the function of NumPy's that this implements, or several
+    fast    takes the same arguments in the same order and gives the same result as `forward`, or None where it declines
+    masks   selects elements: what it leaves out contributes exactly 0, never NaN
+    linear  what is linear with real coefficients needs no conjugates
+    """
+    functions = numpy if isinstance(numpy, tuple) else (numpy,)
+    name = functions[0].__name__ if functions and forward.__name__ == "<lambda>" else forward.__name__
+    parameters = inspect.signature(forward).parameters.values()
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    names = tuple(p.name for p in parameters)
+    n_positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic and not linear)
+    operation.masks = masks
+    return register(operation, functions)
+
+
+def implements(*functions):
+    """Decorator: run this composed function where one of NumPy's `functions` meets a Tensor."""
+
+    def decorate(ours):
+        implementations.update(dict.fromkeys(functions, ours))
+        return ours
+
+    return decorate
+
+
+def register(operation, functions):
+    operations[operation.name] = operation
+    return implements(*functions)(operation)
+
+
+@cache
+def signatures(function):
+    """The parameter names of a NumPy function, and what we call them where it is something else: ``{"a": "x"}``."""
+    theirs = list(inspect.signature(function).parameters)
+    ours = implementations[function]
+    ours = ours.names if isinstance(ours, General) else tuple(inspect.signature(ours).parameters)
+    shared = [name for name in theirs if name != "out" or "out" in ours]
+    return theirs, {their: our for their, our in zip(shared, ours, strict=False) if their not in ours}
+
+
+def call(function, args, kwargs):
+    """Call what implements one of NumPy's functions, with NumPy's arguments; gives the result and `out`."""
+    theirs, names = signatures(function)
+    if "out" in theirs and len(args) > theirs.index("out"):
+        first = theirs.index("out")
+        kwargs = dict(zip(theirs[first:], args[first:], strict=False)) | kwargs
+        args = args[:first]
+    kwargs = {names.get(name, name): value for name, value in kwargs.items() if value is not np._NoValue}
+    out = kwargs.pop("out", None)
+    return implementations[function](*args, **kwargs), out

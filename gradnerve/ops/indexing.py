@@ -1,0 +1,78 @@
+"""Reading and writing parts of an array: `x[index]`, and its two counterparts `scatter` and `setitem`.
+
+`getitem` and `scatter` undo one another: what was read from several places is summed back into them. Writing gives a new
+array, so that the old one stays what it was for those who have used it. Read next: reductions.py.
+"""
+
+import math
+import operator
+
+import numpy as np
+
+from gradnerve.ops.define import op
+
+
+def frozen(index):
+    """The index with copies of the lists and arrays in it, which the caller may overwrite after the operation."""
+    if isinstance(index, (int, slice, np.integer)) or index is None or index is Ellipsis:
+        return index
+    if isinstance(index, tuple):
+        return tuple(map(frozen, index))
+    if isinstance(index, list):
+        return np.array(index, dtype=None if index else np.intp)  # an empty list is an index, an empty array of floats is not
+    return np.array(index) if hasattr(index, "dtype") else operator.index(index)
+
+
+def repeats(index):
+    """Whether the index may name a place twice: only integer arrays can."""
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = (np.asarray(part) for part in parts if hasattr(part, "__len__"))
+    return any(array.ndim and array.dtype != bool for array in arrays)
+
+
+def getitem(x, index):
+    return x[index]
+
+
+def scatter(x, shape, index):
+    """Zeros of the given shape, with `x` added at the index; a place that is named twice gets both."""
+    out = np.zeros(shape, x.dtype)
+    if not repeats(index):
+        out[index] = x
+    elif isinstance(index, np.ndarray) and len(shape) > 1:
+        add_rows(out, index, x)
+    else:
+        np.add.at(out, index, x)
+    return out
+
+
+def add_rows(out, index, x):
+    """`np.add.at(out, index, x)` for an array of row numbers: over the single elements it is three times as fast."""
+    rows, width = np.arange(len(out))[index], math.prod(out.shape[1:])
+    elements = rows[..., None] * width + np.arange(width)
+    np.add.at(out.reshape(-1), elements.reshape(-1), x.reshape(-1))
+
+
+def setitem(x, index, value):
+    """A copy of `x` with the value written at the index."""
+    out = np.array(x)
+    out[index] = np.ascontiguousarray(value) if np.ndim(value) else value  # so that `won` can repeat the order of writing
+    return out
+
+
+def won(g, x_shape, index, value_shape):
+    """The gradient of the value written by `setitem`: of the places that an element was written to, those where it was the last."""
+    if not repeats(index):
+        g = getitem(g, index)
+        ones = len(value_shape) - g.ndim  # an assignment lets them pass, broadcasting does not
+        return getitem(g, (None,) * ones) if ones > 0 else g
+    size = math.prod(value_shape)
+    writer = np.full(x_shape, -1)
+    writer[index] = np.arange(size).reshape(value_shape)
+    written = writer >= 0
+    return np.reshape(scatter(getitem(g, written), (size,), writer[written]), value_shape)
+
+
+getitem = op(getitem, linear=True, x=lambda g, x_shape, index: scatter(g, x_shape, index))
+scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index))
+setitem = op(setitem, linear=True, x=lambda g, index: setitem(g, index, 0), value=won)

@@ -1,0 +1,378 @@
+"""Tensor: an ndarray that remembers how it was made.
+
+The compiled base (csrc/engine.pyx) holds the array, the gradient and a row of the graph, and does the operators. Here is
+the rest of what a user sees: construction, NumPy's methods and protocols, conversions, and the modes of recording.
+
+Read next: functional.py, graph.py; csrc/engine.pyx for what lies below.
+"""
+
+import sys
+from functools import partial
+from opcode import opmap
+
+import numpy as np
+
+from gradnerve import _engine, _sweep
+from gradnerve._engine import ShapeError, TensorBase
+from gradnerve._general import make_by_hand
+from gradnerve.ops import arithmetic, elementwise, indexing, linalg, network, reductions, shapes
+from gradnerve.ops.define import call, implementations
+
+STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
+
+
+class Tensor(TensorBase):
+    """An array that records what is computed from it.
+
+    data           anything that np.array takes; it is copied
+    requires_grad  whether gradients flow here; integers and booleans become float64
+    dtype          a NumPy dtype; by default that of the data, and float64 for Python floats
+    _prev          the parents of a hand-made result, whose `_backward` you then assign
+
+    Raises TypeError for data that can have no gradient: strings, objects, records, dates.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data, requires_grad=False, dtype=None, _prev=()):
+        self._start(as_numbers(data, dtype, copy=True), owned=True)
+        if requires_grad and self.dtype.kind in "biu":
+            self._start(self._array.astype(float), owned=True)
+        if _prev:
+            make_by_hand(self, tuple(_prev), None)
+        self.requires_grad = requires_grad or self.requires_grad
+
+    # ---------------------------------------------------------------------------------------------- the graph
+
+    def backward(self, gradient=None, retain_graph=False):
+        """Add the gradient of this tensor to the `.grad` of every tensor that it was computed from.
+
+        gradient      where to start: an array of this tensor's shape; 1 for a tensor of size 1
+        retain_graph  keep what the derivatives need, to go through the graph again
+
+        Raises GraphError without a seed on an output of another size, or on a graph that was released; ShapeError and
+        TypeError for a seed that does not fit. If anything raises, no `.grad` has changed.
+
+        >>> x = Tensor(3.0, requires_grad=True)
+        >>> (x ** 2).backward()
+        >>> x.grad
+        array(6.)
+        """
+        _sweep.backward(self, gradient, retain_graph)
+
+    @property
+    def _backward(self):
+        """A function that takes ``self.grad`` and adds each parent's share to that parent's ``.grad``."""
+        return partial(_sweep.step, self)
+
+    @_backward.setter
+    def _backward(self, function):
+        make_by_hand(self, (), function)
+
+    def requires_grad_(self, requires_grad=True):
+        """Switch tracking of a leaf on or off, and return it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self):
+        """Forget the gradient: `.grad` is zeros again."""
+        self.grad = None
+
+    # ---------------------------------------------------------------------------------------------- the array
+
+    shape = property(lambda self: self._array.shape)
+    dtype = property(lambda self: self._array.dtype)
+    ndim = property(lambda self: self._array.ndim)
+    size = property(lambda self: self._array.size)
+    nbytes = property(lambda self: self._array.nbytes)
+    itemsize = property(lambda self: self._array.itemsize)
+    strides = property(lambda self: self._array.strides)
+    flags = property(lambda self: self._array.flags)
+    T = property(shapes.transpose)
+    mT = property(lambda self: shapes.swapaxes(self, -1, -2))
+    real = property(elementwise.real)
+    imag = property(elementwise.imag)
+    flat = property(lambda self: iter(self.ravel()))
+
+    def numpy(self):
+        """The value, an ndarray, as `.data`."""
+        return self.data
+
+    def item(self, *index):
+        """One element as a Python number.
+
+        >>> Tensor([[2.5]]).item()
+        2.5
+        """
+        return self._array.item(*index)
+
+    def tolist(self):
+        """The values as nested lists of Python numbers."""
+        return self._array.tolist()
+
+    def tobytes(self, order="C"):
+        """The values as bytes."""
+        return self._array.tobytes(order)
+
+    def __len__(self):
+        return len(self._array)
+
+    def __iter__(self):
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value):
+        return bool((self._array == (value._array if isinstance(value, TensorBase) else value)).any())
+
+    def __getitem__(self, index):
+        return indexing.getitem(self, plain_index(index))
+
+    def __setitem__(self, index, value):
+        index = plain_index(index)
+        _engine.refuse_tensors(() if isinstance(value, TensorBase) else value)
+        if not _engine.recording() or not (self.requires_grad or getattr(value, "requires_grad", False)):
+            self.data[index] = value._array if isinstance(value, TensorBase) else value
+            return
+        if self.dtype.kind not in "fc":
+            raise TypeError(f"setitem: a tensor of {self.dtype} cannot take a tracked value: it has no gradient; use astype(float)")
+        _engine.check_not_leaf(self, "setitem")
+        self._become(indexing.setitem(self, index, value))
+
+    def reshape(self, *shape, order="C", copy=None):
+        """The elements in another shape, as `ndarray.reshape`."""
+        return shapes.reshape(self, shape[0] if len(shape) == 1 else shape, order, copy=copy)
+
+    def transpose(self, *axes):
+        """The axes in another order, as `ndarray.transpose`."""
+        return shapes.transpose(self, axes[0] if len(axes) == 1 else axes or None)
+
+    def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
+        """The values in another dtype; the gradient comes back in this one."""
+        return shapes.astype(self, np.dtype(dtype), copy=copy)
+
+    def copy(self, order="C"):
+        """A copy that gradients flow through."""
+        return shapes.copy(self, order)
+
+    def flatten(self, order="C"):
+        """All elements in one row, copied."""
+        return shapes.copy(shapes.ravel(self, order))
+
+    def clip(self, min=None, max=None, out=None):
+        """Values moved into [min, max], as `ndarray.clip`."""
+        return elementwise.clip(self, min, max, out)
+
+    ravel, swapaxes, squeeze = shapes.ravel, shapes.swapaxes, shapes.squeeze
+    sum, mean, prod, max, min = reductions.sum, reductions.mean, reductions.prod, reductions.max, reductions.min
+    var, std, cumsum = reductions.var, reductions.std, reductions.cumsum
+    dot, round, conj, conjugate = linalg.dot, elementwise.round, arithmetic.conjugate, arithmetic.conjugate
+    exp, log, tanh, sqrt, sin, cos = arithmetic.exp, arithmetic.log, arithmetic.tanh, arithmetic.sqrt, arithmetic.sin, arithmetic.cos
+    relu, sigmoid, softmax, log_softmax = network.relu, network.sigmoid, network.softmax, network.log_softmax
+
+    def __divmod__(self, other):
+        return elementwise.divmod(self, other)
+
+    def __rdivmod__(self, other):
+        return elementwise.divmod(other, self)
+
+    def __round__(self, digits=None):
+        return elementwise.round(self, digits or 0)
+
+    # ---------------------------------------------------------------------------------------------- conversions
+
+    def __float__(self):
+        self._refuse_store()
+        return float(self._single("float"))
+
+    def __int__(self):
+        self._refuse_store()
+        return int(self._single("int"))
+
+    def __complex__(self):
+        self._refuse_store()
+        return complex(self._single("complex"))
+
+    def __index__(self):
+        return self._array.__index__()
+
+    def __bool__(self):
+        return bool(self._array)
+
+    def __format__(self, spec):
+        return format(self._single("format").item(), spec) if spec else str(self)
+
+    def __array__(self, dtype=None, copy=None):
+        self._refuse_store()
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def _single(self, what):
+        if self.size != 1:
+            raise TypeError(f"{what}: only a tensor of size 1 is a number; this one has shape {self.shape}")
+        return self._array.reshape(())
+
+    def _refuse_store(self):
+        """Refuse ``ndarray[i] = t``, which would lose the gradient: the caller is then in the middle of an item assignment."""
+        frame = sys._getframe(2)
+        if self.requires_grad and _engine.recording() and frame.f_code.co_code[frame.f_lasti] in STORES:
+            raise TypeError("a tensor that requires grad cannot be stored into an ndarray: its gradient would be lost.\n"
+                            "  to keep the gradient:  make the target a Tensor, or use np.stack or np.concatenate\n"
+                            "  to store the value:    a[i] = t.data")  # fmt: skip
+
+    def __reduce__(self):
+        if not self.is_leaf:
+            raise TypeError("a result with its graph cannot be pickled or copied; use t.detach(), or t.copy() for a copy that gradients flow through")
+        return Tensor, (self._array, self.requires_grad)
+
+    def __repr__(self):
+        values = np.array2string(self._array, separator=", ", prefix="Tensor(")
+        made = f", made by {self._operation.name}" if self._operation else ""
+        return f"Tensor({values}, dtype={self.dtype}{', requires_grad=True' if self.requires_grad else ''}{made})"
+
+    def __str__(self):
+        return str(self._array)
+
+    # ------------------------------------------------------------------------------------------ NumPy's protocols
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        if method != "__call__":
+            raise TypeError(f"np.{ufunc.__name__}.{method} has no derivative here; use the function of its name: np.sum, np.cumsum, np.outer...")
+        if out is not None and not isinstance(out[0], TensorBase):
+            raise TypeError(f"{ufunc.__name__}: the result would be written into an ndarray and its gradient lost.\n"
+                            f"  instead of  a *= t  write  a = a * t")  # fmt: skip
+        if ufunc in implementations:
+            result = implementations[ufunc](*inputs, **kwargs)
+        else:
+            result = without_gradient(ufunc, inputs, kwargs)
+        return result if out is None else written(out[0], result, ufunc.__name__)
+
+    def __array_function__(self, function, types, args, kwargs):
+        if function in implementations:
+            result, out = call(function, args, kwargs)
+            if out is not None and not isinstance(out, TensorBase):
+                raise TypeError(f"{function.__name__}: out is an ndarray, and the result's gradient would be lost; leave out away, or pass a Tensor")
+            return result if out is None else written(out, result, function.__name__)
+        if function in NO_GRADIENT:
+            return without_gradient(function, args, kwargs)
+        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+        raise TypeError(f"{name} has no derivative in gradnerve; {name}(t.data) gives its value without a gradient")
+
+
+def no_gradient_method(name):
+    """A method of ndarray whose result has no gradient: it gives what ndarray gives."""
+
+    def method(self, *args, **kwargs):
+        return getattr(self._array, name)(*args, **kwargs)
+
+    method.__name__, method.__doc__ = name, f"As `ndarray.{name}`; the result is no Tensor."
+    return method
+
+
+for _name in ("all", "any", "argmax", "argmin", "argpartition", "argsort", "nonzero", "searchsorted"):
+    setattr(Tensor, _name, no_gradient_method(_name))
+
+for _name in ("and", "or", "xor", "lshift", "rshift"):
+    _ufunc = {"lshift": np.left_shift, "rshift": np.right_shift}.get(_name) or getattr(np, f"bitwise_{_name}")
+    setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (self, other), {}))
+    setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (other, self), {}))
+Tensor.__invert__ = lambda self: without_gradient(np.invert, (self,), {})
+
+NO_GRADIENT = {getattr(np, name) for name in """
+    all allclose any argmax argmin argpartition argsort argwhere array_equal array_equiv array2string array_repr array_str can_cast
+    common_type count_nonzero empty_like flatnonzero full_like iscomplexobj isclose isin isrealobj may_share_memory min_scalar_type
+    nanargmax nanargmin ndim nonzero ones_like result_type searchsorted shape shares_memory size unique zeros_like""".split()}  # fmt: skip
+
+
+def without_gradient(function, args, kwargs):
+    """NumPy's function on the values; ufuncs (comparisons, logic) give an untracked Tensor, as any operator does."""
+    plain = [a._array if isinstance(a, TensorBase) else a for a in args]
+    result = function(*plain, **{k: v._array if isinstance(v, TensorBase) else v for k, v in kwargs.items()})
+    tracked = _engine.recording() and any(isinstance(a, TensorBase) and a.requires_grad for a in args)
+    if tracked and isinstance(function, np.ufunc) and np.asarray(result).dtype.kind in "fc":
+        raise TypeError(f"{function.__name__} has no derivative in gradnerve; call it on t.data for its value without a gradient")
+    return wrap(np.asarray(result), owned=True) if isinstance(function, np.ufunc) and function.nout == 1 else result
+
+
+def written(target, result, name):
+    """`target` stands for the result from now on: what ``out=target`` means for a Tensor."""
+    if result.shape != target.shape:
+        raise ShapeError(f"{name}: the result has shape {result.shape}, out {target.shape}")
+    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+        raise TypeError(f"{name}: cannot put {result.dtype} values into out of {target.dtype}")
+    if not _engine.recording() or not (result.requires_grad or target.requires_grad):
+        target.data[...] = result._array
+        return target
+    _engine.check_not_leaf(target, f"{name} with out")
+    target._become(result if result.dtype == target.dtype else result.astype(target.dtype))
+    return target
+
+
+def plain_index(index):
+    """The index with arrays in place of Tensors, and nothing in it that the caller could still change."""
+    if isinstance(index, tuple):
+        return tuple(plain_index(part) for part in index)
+    return indexing.frozen(index._array if isinstance(index, TensorBase) else index)
+
+
+def as_numbers(data, dtype, copy):
+    """An exact, native ndarray of numbers."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("Tensor: a masked array would lose its mask; pass data.filled(value) or data.data")
+    if isinstance(data, TensorBase):
+        data = data._array
+    _engine.refuse_tensors(() if isinstance(data, TensorBase) else data)
+    array = np.asarray(np.array(data, dtype=dtype, copy=copy or None))
+    if copy and hasattr(data, "__array__") and not isinstance(data, np.ndarray):  # which may give what it keeps itself
+        array = array.copy()
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"Tensor: data of dtype {array.dtype} can have no gradient; pass numbers")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def wrap(array, owned):
+    """A Tensor around an array, without a copy."""
+    t = Tensor.__new__(Tensor)
+    t._start(array, owned)
+    return t
+
+
+def asarray(data, dtype=None):
+    """A Tensor around an array without a copy; a Tensor is returned as it is.
+
+    >>> a = np.zeros(2)
+    >>> asarray(a).data is a
+    True
+    """
+    if isinstance(data, TensorBase) and dtype in (None, data.dtype):
+        return data
+    return wrap(as_numbers(data, dtype, copy=False), owned=False)
+
+
+# ------------------------------------------------------------------------------------------------- modes of recording
+
+
+def no_grad():
+    """Results in this block, or in the decorated function, are not tracked.
+
+    >>> x = Tensor(1.0, requires_grad=True)
+    >>> with no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+    return _engine.Recording(False)
+
+
+def enable_grad():
+    """Results in this block, or in the decorated function, are tracked, also inside `no_grad`."""
+    return _engine.Recording(True)
+
+
+_OPERATORS = "add subtract multiply divide floor_divide remainder power negative positive absolute square sqrt reciprocal conjugate".split()
+_engine.install(Tensor, **{name: getattr(arithmetic, name) for name in _OPERATORS}, matmul=linalg.matmul, real=elementwise.real,
+                astype=shapes.astype, sum_to=shapes.sum_to, where=shapes.where)  # fmt: skip

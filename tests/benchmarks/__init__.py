@@ -1,0 +1,1 @@
+"""How fast GradNerve is, beside NumPy and the other libraries: `python -m tests.benchmarks --help`. Read next: cases.py."""

@@ -1,0 +1,265 @@
+"""How each library runs a case: one small class per library, and NumPy without any.
+
+A runner has `step()`, which is timed (forward, backward, gradients cleared before, as in a training loop), and
+`gradients()`, which is not. All libraries run the same lines; `PyTorch fused` uses torch.nn.functional's own linear layer
+and loss, as a PyTorch user would.
+
+Read next: measure.py, which lets them take turns.
+"""
+
+from functools import partial
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from types import SimpleNamespace
+
+import numpy as np
+
+
+def same_lines(**functions):
+    """The functions that a loss may use; what a library does not name itself is composed of operators."""
+    composed = {
+        "linear": lambda x, w, b: x @ w + b,
+        "mean_squared_error": lambda x, y: ((x - y) ** 2).mean(),
+    }
+    return SimpleNamespace(**composed | functions)
+
+
+class Library:
+    """What all libraries share: the case's loss, in their own operations and with constants of their own kind."""
+
+    def __init__(self, case):
+        self.loss = partial(case.loss, self.operations(), *map(self.constant, case.constants))
+
+    def constant(self, array):
+        return array
+
+
+class Taped(Library):
+    """Libraries with `backward()`: leaves are made once, every step clears their gradients, runs and sweeps."""
+
+    cleared = None
+
+    def __init__(self, case):
+        super().__init__(case)
+        self.leaves = [self.leaf(array) for array in case.arrays]
+
+    def step(self):
+        for leaf in self.leaves:
+            leaf.grad = self.cleared
+        self.loss(*self.leaves).backward()
+
+    def gradients(self):
+        return [np.asarray(leaf.grad) for leaf in self.leaves]
+
+
+class GradNerve(Taped):
+    name, package = "gradnerve", "gradnerve"
+
+    def operations(self):
+        import gradnerve as gn
+
+        return same_lines(tanh=gn.tanh, exp=gn.exp, relu=gn.relu, cross_entropy=gn.cross_entropy)
+
+    def leaf(self, array):
+        import gradnerve as gn
+
+        return gn.Tensor(array, requires_grad=True)
+
+
+class PyTorch(Taped):
+    name, package = "PyTorch", "torch"
+
+    def operations(self):
+        import torch
+
+        return same_lines(tanh=torch.tanh, exp=torch.exp, relu=torch.relu, cross_entropy=torch.nn.functional.cross_entropy)
+
+    def constant(self, array):
+        import torch
+
+        return torch.from_numpy(array)
+
+    def leaf(self, array):
+        import torch
+
+        return torch.tensor(array, dtype=getattr(torch, np.asarray(array).dtype.name), requires_grad=True)
+
+
+class PyTorchFused(PyTorch):
+    name = "PyTorch fused"
+
+    def operations(self):
+        import torch
+
+        ops = super().operations()
+        ops.linear = lambda x, w, b: torch.addmm(b, x, w)
+        ops.mean_squared_error = torch.nn.functional.mse_loss
+        return ops
+
+
+class MyGrad(Taped):
+    name, package = "MyGrad", "mygrad"
+
+    def operations(self):
+        import mygrad
+        from mygrad.nnet.activations import relu
+        from mygrad.nnet.losses import softmax_crossentropy
+
+        return same_lines(tanh=mygrad.tanh, exp=mygrad.exp, relu=relu, cross_entropy=softmax_crossentropy)
+
+    def leaf(self, array):
+        import mygrad
+
+        return mygrad.tensor(array)
+
+    def step(self):
+        for leaf in self.leaves:
+            leaf.null_grad()
+        self.loss(*self.leaves).backward()
+
+
+class Micrograd(Taped):
+    name, package, cleared = "micrograd", "micrograd", 0
+
+    def operations(self):
+        return same_lines(relu=lambda value: value.relu())
+
+    def leaf(self, array):
+        from micrograd.engine import Value
+
+        return Value(array)
+
+
+class Functional(Library):
+    """Libraries that differentiate a function: the gradients are its result."""
+
+    def __init__(self, case):
+        super().__init__(case)
+        self.arrays = [self.constant(array) for array in case.arrays]
+        self.function = self.grad(self.loss, tuple(range(len(self.arrays))))
+        self.result = ()
+
+    def step(self):
+        self.result = self.function(*self.arrays)
+
+    def gradients(self):
+        return [np.asarray(g) for g in self.result]
+
+
+class Autograd(Functional):
+    name, package = "HIPS autograd", "autograd"
+
+    def operations(self):
+        import autograd.numpy as anp
+        from autograd.scipy.special import logsumexp
+
+        def cross_entropy(scores, labels):
+            return (logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]).mean()
+
+        return same_lines(tanh=anp.tanh, exp=anp.exp, relu=lambda x: x * (x > 0), cross_entropy=cross_entropy)
+
+    def grad(self, function, numbers):
+        from autograd import grad
+
+        return grad(function, numbers)
+
+
+class Jax(Functional):
+    name, package = "JAX", "jax"
+
+    def operations(self):
+        import jax
+        import jax.numpy as jnp
+
+        def cross_entropy(scores, labels):
+            return (jax.nn.logsumexp(scores, axis=1) - scores[jnp.arange(len(labels)), labels]).mean()
+
+        return same_lines(tanh=jnp.tanh, exp=jnp.exp, relu=jax.nn.relu, cross_entropy=cross_entropy)
+
+    def grad(self, function, numbers):
+        import jax
+
+        return jax.grad(function, numbers)
+
+    def constant(self, array):
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        return jax.numpy.asarray(array)
+
+    def step(self):
+        import jax
+
+        self.result = jax.block_until_ready(self.function(*self.arrays))
+
+
+class JaxJit(Jax):
+    name = "JAX jit"
+
+    def grad(self, function, numbers):
+        import jax
+
+        return jax.jit(super().grad(function, numbers))
+
+
+class NumPyForward:
+    """The forward pass alone, nothing recorded: what the numbers themselves cost."""
+
+    name, package = "NumPy forward", "numpy"
+
+    def __init__(self, case):
+        self.arrays, self.function = case.arrays, case.forward
+
+    def step(self):
+        self.function(*self.arrays)
+
+    def gradients(self):
+        return None
+
+
+class NumPyByHand(NumPyForward):
+    """Backpropagation as one would write it without a library."""
+
+    name = "NumPy by hand"
+
+    def __init__(self, case):
+        self.arrays, self.function, self.result = case.arrays, case.by_hand, ()
+
+    def step(self):
+        self.result = self.function(*self.arrays)
+
+    def gradients(self):
+        return list(self.result)
+
+
+LIBRARIES = [GradNerve, PyTorch, PyTorchFused, Autograd, MyGrad, Micrograd, Jax, JaxJit]
+
+
+def installed(library):
+    try:
+        import_module(library.package)
+    except ImportError:
+        return False
+    return True
+
+
+def version_of(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:  # built in place
+        return import_module(package).__version__
+
+
+def versions():
+    packages = {library.package for library in LIBRARIES if installed(library)} | {"numpy"}
+    return {package: version_of(package) for package in sorted(packages)}
+
+
+def runners(case):
+    """A runner of the case for every library that is installed and takes part; gradnerve first."""
+    taking_part = [library for library in LIBRARIES if library.name in case.libraries and installed(library)]
+    if case.forward:
+        taking_part.append(NumPyForward)
+    if case.by_hand:
+        taking_part.append(NumPyByHand)
+    return [library(case) for library in taking_part]

@@ -1,0 +1,99 @@
+"""What the hostile tests share: a process of its own for a test, and a small graph that saves all there is to save."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+import gradnerve as gn
+from gradnerve import _graph
+
+HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
+PREAMBLE = """
+import sys
+sys.path[:0] = {path!r}
+try:
+    import resource
+    if {limited}:
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, resource.getrlimit(resource.RLIMIT_AS)[1]))
+except ImportError:
+    pass
+"""
+
+
+def process(program, seconds=120):
+    """Run a program in a process of its own, which has to end well and in silence."""
+    limited = "asan" not in os.environ.get("LD_PRELOAD", "")
+    program = PREAMBLE.format(path=[HERE, ROOT], limited=limited) + program
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], capture_output=True, text=True, timeout=seconds, env=environment)
+    assert done.returncode == 0 and not done.stderr, f"exit code {done.returncode}\n{done.stderr[-3000:]}"
+
+
+def alone(test):
+    """Decorator: run the test in a process of its own."""
+    program = f"import {test.__module__.rpartition('.')[2]} as tests\ntests.{test.__name__}.body()"
+    run = lambda: process(program)
+    run.body, run.__name__, run.__doc__ = test, test.__name__, test.__doc__
+    return run
+
+
+def pages():
+    """The size of the process in bytes: reserved and resident."""
+    with open("/proc/self/statm") as file:
+        return [int(n) * os.sysconf("SC_PAGE_SIZE") for n in file.read().split()[:2]]
+
+
+# ---- graphs ----------------------------------------------------------------------------------------------------------------
+
+
+def leaf(values):
+    return gn.Tensor(values, requires_grad=True)
+
+
+def chain(x, n):
+    y = x
+    for _ in range(n):
+        y = y * 1.0000001
+    return y
+
+
+def works(rows=None):
+    """The library is in order: a small step gives the right gradient and, if told what was there before, no row is left."""
+    x = leaf([1.0, 2.0])
+    y = (x * x + x).sum()
+    y.backward()
+    del y
+    assert x.grad.tolist() == [3.0, 5.0]
+    del x
+    assert rows is None or _graph.live_rows() == rows
+
+
+START = np.array([[0.9, 0.1], [0.5, 0.3]])
+
+
+def forward(x, watch=lambda **made: None):
+    """A result that saves inputs, outputs and views; `watch` is shown every tensor before the next one is made from it."""
+    watch(x=x)
+    h = x * x + 0.5 * x
+    watch(h=h)
+    e = np.exp(h)
+    watch(e=e)
+    v = e[:]
+    watch(v=v)
+    return (v * v + h @ e + np.tanh(x) / v).sum()
+
+
+def expected():
+    x = leaf(START)
+    forward(x).backward()
+    return x.grad
+
+
+class Sub(np.ndarray):
+    pass
+
+
+NAMES = {"np": np, "gn": gn, "ctypes": ctypes, "Sub": Sub}
