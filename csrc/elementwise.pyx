@@ -12,7 +12,7 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (GRAD, TensorBase, already_freed, explained, give_row, helper, involves_complex, is_recording, keep_result,
-                                new_tensor, operand, row_of, saved_array, saved_tensor, scalar_type)
+                                is_shared, new_tensor, operand, row_of, saved_array, saved_tensor, scalar_type)
 from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
 from gradnerve._loops cimport clear_trouble, trouble
 from gradnerve._program cimport Program, evaluate, trace
@@ -20,6 +20,13 @@ from gradnerve._program cimport Program, evaluate, trace
 import numpy as np
 
 cnp.import_array()
+
+cdef extern from "Python.h":
+    const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    const unsigned long Py_TPFLAGS_HAVE_VECTORCALL
+    ctypedef struct VectorcallType "PyTypeObject":
+        Py_ssize_t tp_vectorcall_offset
+        unsigned long tp_flags
 
 
 cdef tuple parameters_of(function):
@@ -86,6 +93,22 @@ cdef Line forward_line(function, int nin):
     return line
 
 
+cdef object call_directly(PyObject* callable, PyObject** args, size_t nargs, PyObject* names):
+    """What Python calls for ``tanh(t)``: without the tuple and the dict that `__call__` takes."""
+    cdef Elementwise op = <Elementwise>callable
+    cdef size_t n = nargs & ~PY_VECTORCALL_ARGUMENTS_OFFSET
+    if names == NULL:
+        if n == 1 and op.nin == 1 and isinstance(<object>args[0], TensorBase):
+            return op.unary(<TensorBase>args[0])
+        if n == 2 and op.nin == 2 and (isinstance(<object>args[0], TensorBase) or isinstance(<object>args[1], TensorBase)):
+            result = op.binary(<object>args[0], <object>args[1])
+            if result is not NotImplemented:
+                return result
+    n_names = 0 if names == NULL else len(<tuple>names)
+    positional = tuple([<object>args[k] for k in range(n)])
+    return op.__call__(*positional, **{(<tuple>names)[k]: <object>args[n + k] for k in range(n_names)})
+
+
 cdef class Elementwise(Operation):
     """A ufunc, or a line made of ufuncs, with one or two inputs and a derivative line for each."""
 
@@ -98,18 +121,16 @@ cdef class Elementwise(Operation):
         made = {n: Line(line, line is zero, analytic, slots) for n, line in lines.items()}
         self.line_x, self.line_y = made.get("x"), made.get("y")
         self.forward = forward_line(function, nin)
+        self.vectorcall = <void*>call_directly
 
     def __call__(self, *args, **kwargs):
-        if not kwargs:
-            if len(args) == 1 and self.nin == 1 and isinstance(args[0], TensorBase):
-                return self.unary(args[0])
-            if len(args) == 2 and self.nin == 2 and (isinstance(args[0], TensorBase) or isinstance(args[1], TensorBase)):
-                result = self.binary(args[0], args[1])
-                if result is NotImplemented:
-                    raise TypeError(f"{self.name}: cannot take {' and '.join(type(a).__name__ for a in args)}")
-                return result
         if any(isinstance(a, TensorBase) for a in args):
-            raise TypeError(f"{self.name}: {self.nin} input(s) and no other arguments with Tensors, got {len(args)} and {sorted(kwargs)}")
+            if kwargs or len(args) != self.nin:
+                raise TypeError(f"{self.name}: {self.nin} input(s) and no other arguments with Tensors, got {len(args)} and {sorted(kwargs)}")
+            result = self.binary(args[0], args[1]) if self.nin == 2 else self.unary(args[0])
+            if result is NotImplemented:
+                raise TypeError(f"{self.name}: cannot take {' and '.join(type(a).__name__ for a in args)}")
+            return result
         return self.function(*args, **kwargs)
 
     cdef ndarray compute(self, PyObject** values):
@@ -138,33 +159,37 @@ cdef class Elementwise(Operation):
         y = operand(y, &values[1])
         if x is NotImplemented or y is NotImplemented:
             return NotImplemented
+        cdef int shared = is_shared(x) << X | is_shared(y) << Y
+        cdef object held_x = <object>values[0], held_y = <object>values[1]  # without the GIL, another thread may drop them
         cdef TensorBase result = new_tensor(self.compute(values))
         if is_recording():
             rows[0] = row_of(x) if self.line_x is not None else NOTHING
             rows[1] = row_of(y) if self.line_y is not None else NOTHING
             if rows[0] != NOTHING or rows[1] != NOTHING:
-                self.record(result, x, y, values, rows)
+                self.record(result, shared, values, rows)
         return result
 
     cdef object unary(self, TensorBase x):
         cdef PyObject* values[2]
         cdef int32_t rows[2]
         operand(x, &values[0])
+        cdef int shared = is_shared(x) << X
+        cdef object held = <object>values[0]
         cdef TensorBase result = new_tensor(self.compute(values))
         rows[0], rows[1] = x.node, NOTHING
         if is_recording() and x.node != NOTHING and self.line_x is not None:
-            self.record(result, x, None, values, rows)
+            self.record(result, shared, values, rows)
         return result
 
-    cdef int record(self, TensorBase result, object x, object y, PyObject** values, int32_t* rows) except -1:
+    cdef int record(self, TensorBase result, int shared, PyObject** values, int32_t* rows) except -1:
         """Give the result a row: its edges, and what the lines of the arguments that want a gradient will read."""
         cdef int needs = (self.line_x.needs if rows[0] != NOTHING else 0) | (self.line_y.needs if rows[1] != NOTHING else 0)
         cdef int typenum = cnp.PyArray_TYPE(result.array)
         cdef int32_t row = give_row(result, self, 2)
         if needs & (1 << X):
-            tables.nodes[row].saved[X] = saved_array(x, values[0], typenum)
+            tables.nodes[row].saved[X] = saved_array(values[0], shared & 1 << X, typenum)
         if needs & (1 << Y):
-            tables.nodes[row].saved[Y] = saved_array(y, values[1], typenum)
+            tables.nodes[row].saved[Y] = saved_array(values[1], shared & 1 << Y, typenum)
         keep_result(result, needs & (1 << OUT))
         if rows[1] != NOTHING:
             add_edge(row, rows[1], 1)
@@ -235,3 +260,8 @@ cdef class Elementwise(Operation):
                 args.append(saved_tensor(self, row, slot, slot))
         result = line.function(*args)
         return helper("conjugate")(result) if conjugate else result
+
+
+cdef Elementwise _any = Elementwise.__new__(Elementwise)
+(<VectorcallType*>Elementwise).tp_vectorcall_offset = <char*>&_any.vectorcall - <char*><PyObject*>_any
+(<VectorcallType*>Elementwise).tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL

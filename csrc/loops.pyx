@@ -10,7 +10,7 @@ Next: csrc/program.pyx, which strings loops together.
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject, PyTypeObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 cimport numpy as cnp
 from numpy cimport NPY_BOOL, NPY_CDOUBLE, NPY_CFLOAT, NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
@@ -46,17 +46,17 @@ cdef extern from "Python.h":
     object take "(PyObject*)"(PyObject*)        # a reference that was ours becomes the caller's
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
 
-# ------------------------------------------------------------------------------------- small arrays, used again
+# ------------------------------------------------------------------------------------------- arrays, used again
 
 cdef enum:
     STACKS = 64                 # by shape and dtype
     DEPTH = 1024                # arrays in one stack
-    LARGEST = 4096              # bytes of an array that is worth keeping
-    POOL_ROOM = 2048            # arrays in all stacks
+    LARGEST = 16 << 20          # bytes of an array that is kept
+    POOL_BYTES = 64 << 20       # of all arrays that are kept
 
 cdef PyObject* pool[STACKS][DEPTH]
 cdef int pool_top[STACKS]
-cdef int pooled = 0
+cdef npy_intp pooled = 0         # bytes
 
 for _num in range(TYPES):
     _dtype = cnp.PyArray_DescrFromType(_num)
@@ -83,35 +83,58 @@ cdef bint is_like(PyObject* a, int ndim, npy_intp* dims, int typenum) noexcept:
 
 
 cdef ndarray new_array(int ndim, npy_intp* dims, int typenum):
-    """An uninitialised array in C order. Small ones come from a pool: making an array costs NumPy more than adding two."""
-    cdef int stack = stack_of(ndim, dims, typenum)
-    cdef PyObject* kept
+    """An uninitialised array in C order, from a pool if possible.
+
+    Making a small array costs NumPy more than adding two; the memory of a large one costs the system as much as filling it.
+    """
+    cdef PyObject* kept = from_pool(stack_of(ndim, dims, typenum))
+    if kept != NULL and is_like(kept, ndim, dims, typenum):
+        return <ndarray>take(kept)
+    Py_XDECREF(kept)            # of another shape: make room
+    try:
+        return cnp.PyArray_SimpleNew(ndim, dims, typenum)
+    except MemoryError:
+        empty_pool()
+        return cnp.PyArray_SimpleNew(ndim, dims, typenum)
+
+
+cdef PyObject* from_pool(int stack) noexcept:
+    """The array on top of a stack, with the pool's reference to it; NULL if there is none."""
     global pooled
-    if pool_top[stack] > 0:
-        pool_top[stack] -= 1
-        pooled -= 1
-        kept = pool[stack][pool_top[stack]]
-        if is_like(kept, ndim, dims, typenum):
-            return <ndarray>take(kept)
-        Py_DECREF(<object>kept)         # of another shape: make room
-    return cnp.PyArray_SimpleNew(ndim, dims, typenum)
+    if pool_top[stack] == 0:
+        return NULL
+    pool_top[stack] -= 1
+    pooled -= bytes_of(pool[stack][pool_top[stack]])
+    return pool[stack][pool_top[stack]]
+
+
+def empty_pool():
+    """Give back the memory of all arrays that are kept to be used again; returns how many bytes that was."""
+    cdef npy_intp before = pooled
+    cdef int stack
+    for stack in range(STACKS):
+        while pool_top[stack]:
+            Py_XDECREF(from_pool(stack))
+    return before
 
 
 cdef void recycle(PyObject* value) noexcept:
-    """Drop a reference to something; if it is a small array that nobody else knows of, keep it for `new_array`."""
+    """Drop a reference to something; if it is an array that nobody else knows of, keep it for `new_array`."""
     cdef int stack, typenum
+    cdef npy_intp size
     global pooled
     if value == NULL:
         return
-    if REFCOUNT(value) == 1 and is_array(value) and pooled < POOL_ROOM:
+    if REFCOUNT(value) == 1 and is_array(value):
         typenum = PyArray_TYPE(<PyArrayObject*>value)
-        if (typenum < TYPES and is_plain(value, typenum, NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA) and bytes_of(value) <= LARGEST
-                and (<PyArrayObject_fields*>value).weakreflist == NULL):
+        size = bytes_of(value)
+        if (typenum < TYPES and is_plain(value, typenum, NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA) and size <= LARGEST
+                and pooled + size <= POOL_BYTES and (<PyArrayObject_fields*>value).weakreflist == NULL):
             stack = stack_of(PyArray_NDIM(<PyArrayObject*>value), PyArray_DIMS(<PyArrayObject*>value), typenum)
             if pool_top[stack] < DEPTH:
                 pool[stack][pool_top[stack]] = value
                 pool_top[stack] += 1
-                pooled += 1
+                pooled += size
                 return
     Py_DECREF(<object>value)
 

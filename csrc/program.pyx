@@ -27,8 +27,14 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 cnp.import_array()
 
+cdef extern from "threads.h" nogil:
+    void gn_share(void (*work)(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil, void* job,
+                  Py_ssize_t n, Py_ssize_t chunk, int helpers)
+    enum: GN_MAX_HELPERS
+
 cdef enum:
     BLOCK = 1024        # elements that run through all instructions before the next block
+    CHUNK = 8192        # elements that one thread takes at a time
     CELL = 32           # bytes kept for a constant: the largest item
     ON_STACK = 8192     # bytes of temporaries that need no malloc
 
@@ -232,6 +238,45 @@ def show(line, dtypes):
 # ------------------------------------------------------------------------------------------------------- running
 
 
+cdef struct Shared:         # a row that threads share
+    PyObject* program
+    char** base
+    npy_intp* step
+    char* total
+    npy_intp room           # bytes of scratch for each thread
+    int first_scratch       # the first register in it
+    int helpers
+
+cdef int n_helpers = 0
+
+
+def set_threads(int threads):
+    """Let so many threads share a loop over a large array; returns how many did before. 1: no helpers."""
+    global n_helpers
+    cdef int before = n_helpers + 1
+    if not 1 <= threads <= GN_MAX_HELPERS + 1:
+        raise ValueError(f"set_threads: 1 to {GN_MAX_HELPERS + 1} threads, not {threads}")
+    n_helpers = threads - 1
+    return before
+
+
+cdef void run_part(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Run a shared program on the elements first..last, with this thread's own scratch."""
+    cdef Shared* shared = <Shared*>job
+    (<Program>shared.program).run_chunk(shared, helper, first, last)
+
+
+cdef inline void run_one(Instruction* instruction, char** base, npy_intp* step, npy_intp n) noexcept nogil:
+    cdef char* args[4]
+    cdef npy_intp strides[4]
+    cdef int j, r
+    for j in range(instruction.kernel.nargs):
+        r = instruction.register[j]
+        args[j] = base[r]
+        strides[j] = step[r]
+    instruction.kernel.loop(args, &n, strides, instruction.kernel.data)
+
+
 cdef class Program:
     """A straight list of inner loops over registers."""
 
@@ -250,51 +295,51 @@ cdef class Program:
         With a `total`, add each block of the result to it while it is in the cache; base of the result is then a block of scratch.
         """
         cdef npy_intp block
-        cdef int k, j, r
-        cdef char* args[4]
-        cdef npy_intp strides[4]
-        cdef Instruction* instruction
+        cdef int k, r
+        cdef char* args[3]
+        cdef npy_intp strides[3]
         cdef npy_intp largest = n if self.ninstructions == 1 and total == NULL else BLOCK
         while n > 0:
             block = min(n, largest)
             for k in range(self.ninstructions):
-                instruction = &self.code[k]
-                for j in range(instruction.kernel.nargs):
-                    r = instruction.register[j]
-                    args[j] = base[r]
-                    strides[j] = step[r]
-                instruction.kernel.loop(args, &block, strides, instruction.kernel.data)
-            for r in range(self.ninputs):
-                base[r] += block * step[r]
+                run_one(&self.code[k], base, step, block)
             if total == NULL:
                 base[self.ninputs] += block * step[self.ninputs]
             else:
                 args[0] = args[2] = total
-                args[1] = base[self.ninputs]
+                args[1] = base[self.ninputs if self.same_as < 0 else self.same_as]
                 strides[0] = strides[1] = strides[2] = step[self.ninputs]
                 add_loops[self.typenum].loop(args, &block, strides, add_loops[self.typenum].data)
                 total += block * step[self.ninputs]
+            for r in range(self.ninputs):
+                base[r] += block * step[r]
             n -= block
 
     cdef int run_rows(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) except -1:
-        """Run on one evenly strided row of n elements or, with a walk, on all of its rows."""
+        """Run on one evenly strided row of n elements, which threads may share, or with a walk on all of its rows."""
         cdef char stack[ON_STACK]
         cdef char* scratch = stack
-        cdef npy_intp block = min(n, <npy_intp>BLOCK), room = 0
+        cdef npy_intp room = 0, place = 0
         cdef int r, first = self.first_temporary if total == NULL else self.ninputs
+        cdef Shared shared
+        shared.helpers = n_helpers if walk == NULL and n >= RELEASE_GIL else 0
         for r in range(first, self.nregisters):
-            room += (block * self.itemsizes[r] + 15) & ~15
-        if room > ON_STACK:
-            scratch = <char*>malloc(room)
+            room += (min(n, <npy_intp>BLOCK) * self.itemsizes[r] + 63) & ~63
+        if room * (shared.helpers + 1) > ON_STACK:
+            scratch = <char*>malloc(room * (shared.helpers + 1))
             if scratch == NULL:
                 raise MemoryError("no memory for a program's temporaries")
-        room = 0
         for r in range(first, self.nregisters):
             if self.itemsizes[r]:       # not a constant
-                base[r] = scratch + room
+                base[r] = scratch + place
                 step[r] = self.itemsizes[r]
-                room += (block * self.itemsizes[r] + 15) & ~15
-        if n >= RELEASE_GIL:
+                place += (min(n, <npy_intp>BLOCK) * self.itemsizes[r] + 63) & ~63
+        if shared.helpers:
+            shared.program, shared.base, shared.step, shared.total = <PyObject*>self, base, step, total
+            shared.room, shared.first_scratch = room, first
+            with nogil:
+                gn_share(run_part, &shared, n, CHUNK, shared.helpers)
+        elif n >= RELEASE_GIL:
             with nogil:
                 self.run_all(walk, base, step, n, total)
         else:
@@ -302,6 +347,22 @@ cdef class Program:
         if scratch != stack:
             free(scratch)
         return 0
+
+    cdef void run_chunk(self, void* job, int helper, npy_intp first, npy_intp last) noexcept nogil:
+        """One thread's part of a shared row."""
+        cdef Shared* shared = <Shared*>job
+        cdef char* base[MAX_REGISTERS]
+        cdef char* total = shared.total
+        cdef int r
+        memcpy(base, shared.base, self.nregisters * sizeof(char*))
+        for r in range(self.ninputs + 1):
+            base[r] += first * shared.step[r]
+        for r in range(shared.first_scratch, self.nregisters):
+            if self.itemsizes[r]:
+                base[r] = shared.base[r] + helper * shared.room
+        if total != NULL:
+            total += first * shared.step[self.ninputs]
+        self.run(base, shared.step, last - first, total)
 
     cdef void run_all(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil:
         cdef npy_intp counter[MAX_DIMS]
@@ -358,7 +419,7 @@ cdef object evaluate(Program program, PyObject** values, bint forward, PyObject*
         base[k] = program.constants + (k - n - 1) * CELL
         step[k] = 0
     if total != NULL:
-        if (not even or program.same_as >= 0 or not is_plain(total, program.typenum, NPY_ARRAY_CARRAY) or not same_dims(total, first)
+        if (not even or not is_plain(total, program.typenum, NPY_ARRAY_CARRAY) or not same_dims(total, first)
                 or add_loops[program.typenum].loop == NULL):
             return None
         out = <ndarray>total
@@ -371,6 +432,9 @@ cdef object evaluate(Program program, PyObject** values, bint forward, PyObject*
         base[n] = <char*>cnp.PyArray_DATA(out)
         step[n] = cnp.PyArray_ITEMSIZE(out)
     size = product(cnp.PyArray_NDIM(out), cnp.PyArray_DIMS(out))
+    if program.ninstructions == 1 and total == NULL and size < RELEASE_GIL:
+        run_one(&program.code[0], base, step, size)
+        return out
     if size >= RELEASE_GIL:
         _held = [<object>values[k] for k in range(n)]       # without the GIL, another thread may drop them
     program.run_rows(NULL, base, step, size, NULL if total == NULL else <char*>cnp.PyArray_DATA(out))
@@ -398,5 +462,5 @@ cdef object evaluate_unevenly(Program program, PyObject** values, char** base, n
     for k in range(n + 1):
         base[k] = walk.base[k]
         step[k] = walk.strides[k][walk.ndim - 1]
-    program.run_rows(&walk, base, step, walk.dims[walk.ndim - 1], NULL)
+    program.run_rows(NULL if walk.ndim == 1 else &walk, base, step, walk.dims[walk.ndim - 1], NULL)
     return out

@@ -191,7 +191,8 @@ cdef class Sweep:
                 if share is not None:
                     if self.entries[k].masked and operation.elementwise and share is not g:
                         share = zero_where_zero(g, share)
-                    self.entries[parent].masked |= self.entries[k].masked or operation.masks
+                    if self.entries[k].masked or operation.masks:
+                        self.entries[parent].masked = 1
                     self.accumulate(parent, share, operation, argument)
                     spare = <PyObject*>share
                     Py_INCREF(share)
@@ -351,14 +352,17 @@ cdef object shape_error(int32_t row, ndarray a, Operation operation, int argumen
 cdef ndarray seed_for(TensorBase root, object gradient):
     """The gradient to start from: checked, and a copy."""
     cdef ndarray value = value_of(root)
-    shape = np.shape(value)
+    cdef ndarray ones
+    shape = (<object>value).shape
     if gradient is None:
-        if cnp.PyArray_SIZE(value) != 1 or np.iscomplexobj(value):
+        if cnp.PyArray_SIZE(value) != 1 or cnp.PyArray_ISCOMPLEX(value):
             raise GraphError(f"backward: the output is no real scalar but has shape {shape} and dtype {value.dtype}, "
                              f"so it needs a gradient to start from.\n"
                              f"  for the gradient of the sum:  y.sum().backward()\n"
                              f"  for a seed of your own:       y.backward(seed), an array of shape {shape}")
-        return np.ones(shape, value.dtype)
+        ones = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(value), cnp.PyArray_DIMS(value), cnp.PyArray_TYPE(value), 0)
+        cnp.PyArray_FillWithScalar(ones, 1)
+        return ones
     seed = (<TensorBase>gradient).array if isinstance(gradient, TensorBase) else np.asarray(gradient)
     if seed.dtype.kind not in "biufc" or not np.can_cast(seed.dtype, value.dtype, "same_kind"):
         raise TypeError(f"backward: the seed has dtype {seed.dtype}, the output {value.dtype}")

@@ -22,10 +22,11 @@ cdef class Line:
 
 cdef class Elementwise(Operation):
     cdef readonly int nin
+    cdef void* vectorcall               # where Python looks for call_directly
     cdef Line line_x, line_y            # None: no gradient
     cdef Line forward                   # the function itself
 
     cdef ndarray compute(self, PyObject** values)
-    cdef int record(self, TensorBase result, object x, object y, PyObject** values, int32_t* rows) except -1
+    cdef int record(self, TensorBase result, int shared, PyObject** values, int32_t* rows) except -1
     cdef object plain_share(self, Line line, PyObject** values, int typenum)
     cdef object recorded_share(self, int32_t row, Line line, TensorBase g)

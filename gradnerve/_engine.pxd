@@ -42,7 +42,8 @@ cdef bint is_recording() noexcept
 cdef bint is_inexact(ndarray a) noexcept
 cdef object helper(str name)
 cdef bint exposed(TensorBase t) noexcept
-cdef PyObject* saved_array(object argument, PyObject* value, int typenum) except NULL
+cdef bint is_shared(object argument) noexcept
+cdef PyObject* saved_array(PyObject* value, bint shared, int typenum) except NULL
 cdef ndarray value_of(TensorBase t)
 cdef TensorBase new_tensor(ndarray array)
 cdef TensorBase holder(int32_t row, ndarray value)

@@ -20,7 +20,7 @@ cdef enum:
     OPERANDS = 6            # arrays in one walk: up to five inputs and the result
     MAX_DIMS = 64           # NumPy's own limit
     TYPES = 24              # NumPy's numeric dtypes have smaller numbers
-    RELEASE_GIL = 50000     # elements from which a loop runs without the GIL
+    RELEASE_GIL = 32768     # elements from which a loop runs without the GIL
 
 cdef struct Kernel:
     Loop loop

@@ -26,6 +26,7 @@ cdef class Program:
 
     cdef void run(self, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
     cdef int run_rows(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) except -1
+    cdef void run_chunk(self, void* job, int helper, npy_intp first, npy_intp last) noexcept nogil
     cdef void run_all(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
 
 cdef Program trace(object line, list typenums)

@@ -6,13 +6,14 @@ the rest of what a user sees: construction, NumPy's methods and protocols, conve
 Read next: functional.py, graph.py; csrc/engine.pyx for what lies below.
 """
 
+import os
 import sys
 from functools import partial
 from opcode import opmap
 
 import numpy as np
 
-from gradnerve import _engine, _sweep
+from gradnerve import _engine, _program, _sweep
 from gradnerve._engine import ShapeError, TensorBase
 from gradnerve._general import make_by_hand
 from gradnerve.ops import arithmetic, elementwise, indexing, linalg, network, reductions, shapes
@@ -85,10 +86,6 @@ class Tensor(TensorBase):
 
     # ---------------------------------------------------------------------------------------------- the array
 
-    shape = property(lambda self: self._array.shape)
-    dtype = property(lambda self: self._array.dtype)
-    ndim = property(lambda self: self._array.ndim)
-    size = property(lambda self: self._array.size)
     nbytes = property(lambda self: self._array.nbytes)
     itemsize = property(lambda self: self._array.itemsize)
     strides = property(lambda self: self._array.strides)
@@ -374,5 +371,15 @@ def enable_grad():
 
 
 _OPERATORS = "add subtract multiply divide floor_divide remainder power negative positive absolute square sqrt reciprocal conjugate".split()
+def threads_wanted():
+    """How many threads share a large loop: GRADNERVE_THREADS, or the processors that we may use, at most 8."""
+    wanted = os.environ.get("GRADNERVE_THREADS")
+    if wanted is not None and not (wanted.isdigit() and 1 <= int(wanted) <= 16):
+        raise ImportError(f"GRADNERVE_THREADS is {wanted!r}; it must be a number from 1 to 16")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(wanted) if wanted is not None else min(available, 8)
+
+
+_program.set_threads(threads_wanted())
 _engine.install(Tensor, **{name: getattr(arithmetic, name) for name in _OPERATORS}, matmul=linalg.matmul, real=elementwise.real,
                 astype=shapes.astype, sum_to=shapes.sum_to, where=shapes.where)  # fmt: skip

@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import alone, chain, forward, leaf, pages, process, works
+from helpers import alone, chain, leaf, pages, works
 
 import gradnerve as gn
 from gradnerve import _graph

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import gradnerve as gn
+from gradnerve._engine import Operation
 
 ROOT = Path(__file__).parents[1]
 README, INTERNALS, CI = ROOT / "README.md", ROOT / "docs" / "internals.md", ROOT / ".ci" / "run"
@@ -84,6 +85,20 @@ def public(holder):
         what = inspect.getattr_static(holder, name)
         if not name.startswith("_") and not isinstance(what, ModuleType) and (callable(what) or isinstance(what, property)):
             yield name, what
+
+
+MODULES = {"functional", "ops", "tensor"}  # `graph` is the function
+OWN = """Tensor GraphError ShapeError grad graph custom_gradient no_grad enable_grad
+    relu sigmoid softmax log_softmax logsumexp cross_entropy""".split()
+
+
+def test_public_names_are_numpys_or_listed():
+    """`from ... import *` brings no helper along: what has another name than NumPy's is in the list above, and all is made here."""
+    names = {name for name in vars(gn) if not name.startswith("_")}
+    assert {name for name in names if not hasattr(np, name)} == MODULES | set(OWN)
+    for what in (getattr(gn, name) for name in names - MODULES):
+        made_in = type(what) if isinstance(what, Operation) else what
+        assert made_in.__module__.startswith("gradnerve."), what
 
 
 @pytest.mark.parametrize("holder", [gn, gn.Tensor], ids=["gradnerve", "Tensor"])

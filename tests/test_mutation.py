@@ -4,11 +4,10 @@ If no error is raised, the gradient is that of the values which the forward pass
 between. Read next: test_backward.py, deep graphs and failing code.
 """
 
-import ctypes
 
 import numpy as np
 import pytest
-from helpers import NAMES, START, Sub, alone, expected, forward, leaf
+from helpers import NAMES, START, expected, forward, leaf
 
 import gradnerve as gn
 

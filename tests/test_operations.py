@@ -387,6 +387,23 @@ def test_ties(name):
                 np.testing.assert_allclose(t.grad, np.broadcast_to(e, t.shape), rtol=1e-12, atol=0, err_msg=f"{sample}")
 
 
+BRANCHES = ["np.log(x)", "np.sqrt(x)", "np.divide(1, x)", "1 / np.sqrt(x)", "x * np.log(x)", "x ** 0.5", "np.log(x * x) / x"]
+
+
+@pytest.mark.parametrize("form", ["np.where(x > 0, {}, 0)", "np.where(x <= 0, 0, {})"])
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_branch_not_taken_contributes_exactly_zero(branch, form):
+    """At 0 the derivatives of the branch are infinite or NaN; first and second order, by gn.grad and by backward."""
+    f, alone = (eval(f"lambda x: ({code}).sum()", {"np": np}) for code in (form.format(branch), branch))
+    x = leaf(np.array([0.0, 4.0]))
+    with np.errstate(all="ignore"):
+        f(x).backward()
+        first, second = gn.grad(f), gn.grad(lambda x: gn.grad(f)(x).sum())
+        assert x.grad[0] == first(x.data).data[0] == second(x.data).data[0] == 0
+        assert x.grad[1] == first(x.data).data[1] == gn.grad(alone)(x.data).data[1]
+        assert second(x.data).data[1] == gn.grad(lambda x: gn.grad(alone)(x).sum())(x.data).data[1]
+
+
 # ---- programs ----------------------------------------------------------------------------------------------------------------------
 
 LINES = [(name, k) for name, op in sorted(operations.items()) if isinstance(op, Elementwise) for k in op.lines]

@@ -224,6 +224,34 @@ def test_keyboard_interrupt_in_python():
     works()
 
 
+# ---- threads ---------------------------------------------------------------------------------------------------------------
+
+
+@alone
+def test_data_assigned_while_another_thread_computes():
+    """Large arrays are computed without the GIL: what is read and saved stays alive, although its tensor has another array by now."""
+    n, done = 2 * 10**6, threading.Event()
+    t, u = leaf(np.full(n, 2.0)), gn.Tensor(np.full(n, 3.0))
+
+    def assign():
+        while not done.is_set():
+            for value in 3.0, 5.0, 2.0:
+                t.data = np.full(n, value)
+
+    thread = threading.Thread(target=assign)
+    thread.start()
+    try:
+        for _ in range(4):
+            for y, slope in (t**u, lambda y: 3 * np.cbrt(y) ** 2), (np.log(t), lambda y: np.exp(-y)):
+                t.zero_grad()
+                y.backward(np.ones(n))
+                assert (y.data == y.data[0]).all() and np.allclose(t.grad, slope(y.data[0]))
+    finally:
+        done.set()
+        thread.join()
+    works()
+
+
 # ---- objects in odd states -------------------------------------------------------------------------------------------------
 
 

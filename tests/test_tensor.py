@@ -1,8 +1,10 @@
 """The contract of Tensor, in the ordinary case: what goes in, what comes out, and what the errors say.
 
-Also `gn.graph` and `gn.grad`. Read next: test_reliability.py, the same under hostile conditions.
+Also `gn.graph` and `gn.grad`. Read next: test_mutation.py, test_backward.py and test_process.py, the same under hostile conditions.
 """
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -562,6 +564,16 @@ def test_out_is_a_new_value():
     assert h.data.tolist() == [2.0, 4.0] and x.grad.tolist() == [4.0, 6.0]
 
 
+def test_out_of_a_function():
+    x, total, buffer = leaf([1.0, 2.0]), Tensor(0.0), np.zeros(())
+    assert np.sum(x, out=total) is total and np.sum(x, 0, None, total) is total
+    total.backward()
+    assert total.data == 3 and x.grad.tolist() == [1.0, 1.0]
+    with raises(TypeError, "sum: out is an ndarray", "gradient"):
+        np.sum(x, out=buffer)
+    assert buffer == 0
+
+
 IN_PLACE = ["x += 1", "x -= 1", "x *= 2", "x /= 2", "x **= 2", "x //= 2", "x %= 2", "x[0] = 1", "x[:] = x", "np.add(x, 1, out=x)", "x[0] += 1"]
 
 
@@ -701,6 +713,17 @@ def test_hash_by_identity():
     assert names[x] == "x" and names[y] == "y" and len({x, y, x}) == 2 and hash(x) == hash(x)
 
 
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))], ids=["copy", "deepcopy", "pickle"])
+def test_copy_and_pickle(again):
+    """A leaf comes back as a leaf of its own; a result would lose its graph, and says so."""
+    for t in leaf([1.0, 2.0], "f4"), Tensor([1, 2]):
+        made = again(t)
+        assert type(made) is Tensor and made.requires_grad == t.requires_grad and made.is_leaf and made.dtype == t.dtype
+        assert made.data.tolist() == [1, 2] and not np.shares_memory(made.data, t.data)
+    with raises(TypeError, "pickled or copied", "detach"):
+        again(leaf([1.0]) * 2)
+
+
 def test_len_iteration_and_in():
     x = leaf([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     rows = list(x)
@@ -796,6 +819,14 @@ def test_numpy_is_the_namespace():
         assert not isinstance(plain, Tensor) and type(plain) is type(value)
 
 
+def test_numpys_positional_arguments():
+    """NumPy's functions have `out` among their parameters, ours have not."""
+    x = leaf([[1.0, 2.0], [3.0, 5.0]])
+    for call in "sum(t, 0, None, None, True)", "max(t, 0, None, True)", "prod(t, 1, None, None, True)", "mean(t, 0, None, None, True)":
+        ours, value = (eval("np." + call, {"np": np, "t": t}) for t in (x, x.data))
+        assert ours.requires_grad and ours.shape == value.shape and np.array_equal(ours.data, value)
+
+
 def test_functions_without_gradient():
     x = leaf([1.0, 2.0])
     assert np.argmax(x) == 1 and np.allclose(x, [1.0, 2.0]) and np.array_equal(x, x.data)
@@ -812,6 +843,18 @@ def test_what_has_no_derivative_says_so_when_called():
         np.add.reduce(x)
     with raises(TypeError, "add.*at"):
         np.add.at(x, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["np.vecdot", "np.spacing", "special.erf"])
+def test_ufunc_without_a_derivative(name):
+    """Also one of another library: it raises for a tracked tensor, and gives the value of any other."""
+    special = pytest.importorskip("scipy.special") if name.startswith("special") else None
+    function, x = eval(name, {"np": np, "special": special}), leaf([1.0, 2.0])
+    inputs = [x] * function.nin
+    with raises(TypeError, name.split(".")[1], "no derivative", r"\.data"):
+        function(*inputs)
+    with gn.no_grad():
+        assert np.array_equal(function(*inputs).data, function(*[x.data] * function.nin))
 
 
 def test_errstate_is_obeyed():
@@ -927,6 +970,8 @@ ERRORS = [
     ("x['a']", (IndexError, TypeError), ["ind|int"]),
     ("np.where(x > 0, x, np.ones(4))", ValueError, ["where", r"\(2, 3\)", r"\(4,\)"]),
     ("x.max(axis=2)", ValueError, ["2"]),
+    ("x.max(0, None, True)", TypeError, ["max", "2 positional", "keepdims"]),
+    ("pow(x, 2, 3)", TypeError, ["pow", "Tensor"]),
     ("np.max(x[:0])", ValueError, ["max|zero-size"]),
     ("x.bckward()", AttributeError, ["bckward"]),
     ("x.backward()", gn.GraphError, [r"\(2, 3\)", r"y\.sum\(\)\.backward\(\)"]),
