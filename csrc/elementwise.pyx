@@ -7,6 +7,7 @@ higher derivatives the line runs on Tensors, and records itself.
 Next: csrc/general.pyx, all other operations.
 """
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
@@ -65,11 +66,9 @@ cdef class Line:
         """The line on these values as a program; None where only NumPy can run it, or has a warning to give."""
         cdef Program program
         cdef object out = None
-        cdef int k
         if typenum < TYPES and self.same[typenum] != NULL:
             out = evaluate(<Program>self.same[typenum], values, forward, NULL)
         if out is None:
-            _held = [<object>values[k] for k in range(self.nparams)]      # tracing runs Python code, and that may drop them
             program = self.program(values, typenum)
             if program is not None:
                 out = evaluate(program, values, forward, NULL)
@@ -84,6 +83,12 @@ cdef class Line:
             at = [k for k in range(self.nparams) if self.source[<int>k] == GRAD]
             line = lambda *args: np.conjugate(self.function(*[np.conjugate(a) if k in at else a for k, a in enumerate(args)]))
         return trace(line, typenums)
+
+
+cdef inline void let_go(PyObject** values, int n) noexcept:
+    cdef int k
+    for k in range(n):
+        Py_DECREF(<object>values[k])
 
 
 cdef Line forward_line(function, int nin):
@@ -160,7 +165,7 @@ cdef class Elementwise(Operation):
         if x is NotImplemented or y is NotImplemented:
             return NotImplemented
         cdef int shared = is_shared(x) << X | is_shared(y) << Y
-        cdef object held_x = <object>values[0], held_y = <object>values[1]  # without the GIL, another thread may drop them
+        cdef object _held_x = <object>values[0], _held_y = <object>values[1]  # without the GIL, another thread may drop them
         cdef TensorBase result = new_tensor(self.compute(values))
         if is_recording():
             rows[0] = row_of(x) if self.line_x is not None else NOTHING
@@ -174,7 +179,7 @@ cdef class Elementwise(Operation):
         cdef int32_t rows[2]
         operand(x, &values[0])
         cdef int shared = is_shared(x) << X
-        cdef object held = <object>values[0]
+        cdef object _held = <object>values[0]
         cdef TensorBase result = new_tensor(self.compute(values))
         rows[0], rows[1] = x.node, NOTHING
         if is_recording() and x.node != NOTHING and self.line_x is not None:
@@ -204,34 +209,45 @@ cdef class Elementwise(Operation):
     cdef object share(self, int32_t row, int argument, object g):
         cdef Line line = self.line_x if argument == X else self.line_y
         cdef PyObject* values[4]
-        cdef int k, typenum
+        cdef int typenum
         if line.zero:
             return None
         if isinstance(g, TensorBase):
             return self.recorded_share(row, line, <TensorBase>g)
         typenum = cnp.PyArray_TYPE(<ndarray>g)
-        for k in range(line.nparams):
-            values[k] = <PyObject*>g if line.source[k] == GRAD else tables.nodes[row].saved[line.source[k]]
-            if values[k] == NULL:
-                raise already_freed(self.name)
-        out = line.run(values, typenum, False)
-        return self.plain_share(line, values, typenum) if out is None else out
+        self.take_values(row, line, <PyObject*>g, values)
+        try:
+            out = line.run(values, typenum, False)
+            return self.plain_share(line, values, typenum) if out is None else out
+        finally:
+            let_go(values, line.nparams)
 
     cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1:
         cdef Line line = self.line_x if argument == X else self.line_y
         cdef PyObject* values[4]
-        cdef int k, typenum = cnp.PyArray_TYPE(g)
+        cdef int typenum = cnp.PyArray_TYPE(g)
         if line.zero or typenum >= TYPES or line.same[typenum] == NULL:
             return False
+        self.take_values(row, line, <PyObject*>g, values)
+        try:
+            if evaluate(<Program>line.same[typenum], values, False, total) is None:
+                return False
+            if trouble():       # too late to let NumPy do it, but not for its warning
+                self.plain_share(line, values, typenum)
+            return True
+        finally:
+            let_go(values, line.nparams)
+
+    cdef int take_values(self, int32_t row, Line line, PyObject* g, PyObject** values) except -1:
+        """What a line reads, with references of our own: another thread may release the node at any time that we do not hold the GIL."""
+        cdef int k
         for k in range(line.nparams):
-            values[k] = <PyObject*>g if line.source[k] == GRAD else tables.nodes[row].saved[line.source[k]]
+            values[k] = g if line.source[k] == GRAD else tables.nodes[row].saved[line.source[k]]
             if values[k] == NULL:
+                let_go(values, k)
                 raise already_freed(self.name)
-        if evaluate(<Program>line.same[typenum], values, False, total) is None:
-            return False
-        if trouble():       # too late to let NumPy do it, but not for its warning
-            self.plain_share(line, values, typenum)
-        return True
+            Py_INCREF(<object>values[k])
+        return 0
 
     cdef object plain_share(self, Line line, PyObject** values, int typenum):
         """The line as plain NumPy; numbers take the dtype of the result."""

@@ -212,6 +212,8 @@ cdef class General(Operation):
             if code == IS_G:
                 args.append(np.conjugate(g) if conjugate else g)
             elif code == IS_OUT:
+                if tables.nodes[row].saved[OUT] == NULL:
+                    raise already_freed(self.name)
                 args.append(saved_tensor(self, row, OUT, NOTHING) if recorded else <object>tables.nodes[row].saved[OUT])
             elif code == IS_I:
                 args.append(argument)

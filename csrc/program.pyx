@@ -388,6 +388,7 @@ cdef object evaluate(Program program, PyObject** values, bint forward, PyObject*
 
     The result is laid out in C order. Where NumPy would choose another order for a result that users see (`forward`), decline.
     With a `total`, an array of the result's shape and dtype in C order, the result is added to that.
+    The caller holds the values: a large loop runs without the GIL.
     """
     cdef char* base[MAX_REGISTERS]
     cdef npy_intp step[MAX_REGISTERS]
@@ -435,8 +436,6 @@ cdef object evaluate(Program program, PyObject** values, bint forward, PyObject*
     if program.ninstructions == 1 and total == NULL and size < RELEASE_GIL:
         run_one(&program.code[0], base, step, size)
         return out
-    if size >= RELEASE_GIL:
-        _held = [<object>values[k] for k in range(n)]       # without the GIL, another thread may drop them
     program.run_rows(NULL, base, step, size, NULL if total == NULL else <char*>cnp.PyArray_DATA(out))
     return out
 
@@ -454,7 +453,6 @@ cdef object evaluate_unevenly(Program program, PyObject** values, char** base, n
         return None
     out = new_array(walk.ndim, walk.dims, program.typenum)
     operands[n] = <PyObject*>out
-    _held = [<object>values[k] for k in range(n)]       # without the GIL, another thread may drop them
     start_walk(&walk, operands, n + 1)
     simplify(&walk)
     if product(walk.ndim, walk.dims) == 0:

@@ -28,5 +28,6 @@ cdef class Elementwise(Operation):
 
     cdef ndarray compute(self, PyObject** values)
     cdef int record(self, TensorBase result, int shared, PyObject** values, int32_t* rows) except -1
+    cdef int take_values(self, int32_t row, Line line, PyObject* g, PyObject** values) except -1
     cdef object plain_share(self, Line line, PyObject** values, int typenum)
     cdef object recorded_share(self, int32_t row, Line line, TensorBase g)
