@@ -51,7 +51,8 @@ cdef extern from "Python.h":
 ctypedef object (*Maker)(PyTypeObject*, PyObject*, PyObject*)
 
 cdef enum:
-    KEEP_BYTES = 4096       # results up to this size stay in their node, so that a learner can look at them
+    KEEP_BYTES = 4096       # results up to this size stay in their node, so that a learner can look at them,
+    KEEP_NODES = 100000     # as long as there are not more nodes than anybody looks at
 
 
 class ShapeError(ValueError):
@@ -264,6 +265,13 @@ cdef TensorBase holder(int32_t row, ndarray value):
     return t
 
 
+cdef void drop_gradient(TensorBase t) noexcept:
+    cdef PyObject* gradient = <PyObject*>t.gradient
+    Py_INCREF(<object>gradient)
+    t.gradient = None
+    recycle(gradient)
+
+
 @cython.no_gc
 cdef class TensorBase:
     """What every Tensor is in C: an array, a gradient and the number of a row."""
@@ -278,6 +286,8 @@ cdef class TensorBase:
         Py_INCREF(<object>array)
         self.array = None
         recycle(array)
+        if self.gradient is not None:
+            drop_gradient(self)
 
     # ------------------------------------------------------------------------------------------------ the value
 
@@ -359,7 +369,7 @@ cdef class TensorBase:
                 raise TypeError(f"grad: cannot put {value.dtype} values into the gradient of a tensor of {self.array.dtype}")
             self.gradient = np.array(value, self.array.dtype, order="C")
         else:
-            self.gradient = None
+            drop_gradient(self)
         self.flags &= ~BORROWED
 
     # ------------------------------------------------------------------------------------------------ the graph
@@ -608,7 +618,7 @@ cdef int32_t give_row(TensorBase result, Operation op, int n_edges) except -1:
 
 cdef void keep_result(TensorBase result, bint needed) noexcept:
     """Save the result in its node for the derivatives, and if it is small, for a learner to look at."""
-    if needed or bytes_of(<PyObject*>result.array) <= KEEP_BYTES:
+    if needed or bytes_of(<PyObject*>result.array) <= KEEP_BYTES and tables.live_nodes < KEEP_NODES:
         Py_INCREF(result.array)
         tables.nodes[result.node].saved[OUT] = <PyObject*>result.array
 

@@ -35,6 +35,7 @@ cdef extern from "threads.h" nogil:
 cdef enum:
     BLOCK = 1024        # elements that run through all instructions before the next block
     CHUNK = 8192        # elements that one thread takes at a time
+    SHARED = 65537      # elements from which threads share a loop
     CELL = 32           # bytes kept for a constant: the largest item
     ON_STACK = 8192     # bytes of temporaries that need no malloc
 
@@ -322,7 +323,7 @@ cdef class Program:
         cdef npy_intp room = 0, place = 0
         cdef int r, first = self.first_temporary if total == NULL else self.ninputs
         cdef Shared shared
-        shared.helpers = n_helpers if walk == NULL and n >= RELEASE_GIL else 0
+        shared.helpers = n_helpers if walk == NULL and n >= SHARED else 0
         for r in range(first, self.nregisters):
             room += (min(n, <npy_intp>BLOCK) * self.itemsizes[r] + 63) & ~63
         if room * (shared.helpers + 1) > ON_STACK:

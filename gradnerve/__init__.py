@@ -31,6 +31,7 @@ from gradnerve.ops.linalg import dot, inner, matmul, outer
 from gradnerve.ops.network import cross_entropy, log_softmax, logsumexp, relu, sigmoid, softmax
 from gradnerve.ops.reductions import amax, amin, cumsum, max, mean, min, prod, std, sum, var
 from gradnerve.ops.shapes import (
-    array_split, broadcast_to, concatenate, expand_dims, flip, moveaxis, ravel, reshape, split, squeeze, stack, swapaxes, transpose, where,
+    array_split, broadcast_to, compress, concatenate, diagonal, expand_dims, flip, fliplr, flipud, moveaxis, ravel, repeat, reshape, roll, rot90,
+    sort, split, squeeze, stack, swapaxes, take, tile, trace, transpose, where,
 )  # fmt: skip
 from gradnerve.tensor import Tensor, asarray, enable_grad, no_grad

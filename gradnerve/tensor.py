@@ -166,6 +166,29 @@ class Tensor(TensorBase):
         return elementwise.clip(self, min, max, out)
 
     ravel, swapaxes, squeeze = shapes.ravel, shapes.swapaxes, shapes.squeeze
+    take, repeat, diagonal, trace = shapes.take, shapes.repeat, shapes.diagonal, shapes.trace
+
+    def compress(self, condition, axis=None):
+        """The slices along an axis where the condition holds, as `ndarray.compress`."""
+        return shapes.compress(condition, self, axis)
+
+    def fill(self, value):
+        """Set every element, as `ndarray.fill`; what was computed from the old values keeps them."""
+        self[...] = value
+
+    def sort(self, axis=-1, kind=None, order=None, *, stable=None):
+        """Sort in place, as `ndarray.sort`; what was computed from the old values keeps them."""
+        self[...] = shapes.sort(self, axis, kind, order, stable=stable)
+
+    def put(self, indices, values):
+        """Set elements by their number in one row, as `ndarray.put`."""
+        self[np.unravel_index(np.arange(self.size)[np.asarray(indices)], self.shape)] = values
+
+    def __getattr__(self, name):
+        if hasattr(np.ndarray, name) and not name.startswith("__"):
+            raise AttributeError(f"Tensor has no {name}, as its gradient would be lost; t.data.{name} is that of the values")
+        raise AttributeError(f"Tensor has no attribute {name!r}")
+
     sum, mean, prod, max, min = reductions.sum, reductions.mean, reductions.prod, reductions.max, reductions.min
     var, std, cumsum = reductions.var, reductions.std, reductions.cumsum
     dot, round, conj, conjugate = linalg.dot, elementwise.round, arithmetic.conjugate, arithmetic.conjugate
@@ -215,8 +238,10 @@ class Tensor(TensorBase):
 
     def _refuse_store(self):
         """Refuse ``ndarray[i] = t``, which would lose the gradient: the caller is then in the middle of an item assignment."""
+        if not self.requires_grad or not _engine.recording():
+            return
         frame = sys._getframe(2)
-        if self.requires_grad and _engine.recording() and frame.f_code.co_code[frame.f_lasti] in STORES:
+        if frame.f_code.co_code[frame.f_lasti] in STORES:
             raise TypeError("a tensor that requires grad cannot be stored into an ndarray: its gradient would be lost.\n"
                             "  to keep the gradient:  make the target a Tensor, or use np.stack or np.concatenate\n"
                             "  to store the value:    a[i] = t.data")  # fmt: skip
@@ -371,6 +396,8 @@ def enable_grad():
 
 
 _OPERATORS = "add subtract multiply divide floor_divide remainder power negative positive absolute square sqrt reciprocal conjugate".split()
+
+
 def threads_wanted():
     """How many threads share a large loop: GRADNERVE_THREADS, or the processors that we may use, at most 8."""
     wanted = os.environ.get("GRADNERVE_THREADS")

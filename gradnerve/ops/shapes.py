@@ -4,6 +4,7 @@ Each is linear, and its derivative moves the elements back. `broadcast_to` and `
 out is summed back in. Read next: indexing.py, then reductions.py.
 """
 
+import inspect
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -157,6 +158,57 @@ def split(x, indices_or_sections, axis=0):
     if not np.ndim(indices_or_sections) and x.shape[axis] % indices_or_sections:
         raise ValueError("array split does not result in an equal division")
     return array_split(x, indices_or_sections, axis)
+
+
+# --- move ------------------------------------------------------------------------------------------------------------
+
+
+def moves(function, name="a"):
+    """A function of NumPy's that only moves elements of argument `name`: run on their numbers, it tells where each comes from."""
+    signature = inspect.signature(function)
+
+    def moved(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        x = bound.arguments[name]
+        if not hasattr(x, "requires_grad"):
+            return function(*args, **kwargs)
+        bound.arguments[name] = np.arange(x.size).reshape(x.shape)
+        return getitem(reshape(x, -1), function(*bound.args, **bound.kwargs))
+
+    moved.__name__, moved.__wrapped__ = function.__name__, function
+    moved.__doc__ = f"As `np.{function.__name__}`: the elements in other places."
+    return implements(function)(moved)
+
+
+take, repeat, diagonal, roll = moves(np.take), moves(np.repeat), moves(np.diagonal), moves(np.roll)
+rot90, fliplr, flipud = moves(np.rot90, "m"), moves(np.fliplr, "m"), moves(np.flipud, "m")
+tile, compress = moves(np.tile, "A"), moves(np.compress)
+
+
+@implements(np.trace)
+def trace(x, offset=0, axis1=0, axis2=1, dtype=None):
+    """The sum along a diagonal, as `np.trace`.
+
+    >>> trace(np.ones((2, 2))).item()
+    2.0
+    """
+    return np.sum(diagonal(x, offset, axis1, axis2), -1, dtype)
+
+
+@implements(np.sort)
+def sort(x, axis=-1, kind=None, order=None, *, stable=None):
+    """The elements in ascending order along an axis, as `np.sort`.
+
+    >>> sort([3, 1, 2])
+    array([1, 2, 3])
+    """
+    if not hasattr(x, "requires_grad"):
+        return np.sort(x, axis, kind, order, stable=stable)
+    numbers = np.arange(x.size).reshape(x.shape)
+    if axis is None:
+        x, numbers, axis = reshape(x, -1), numbers.ravel(), -1
+    places = np.argsort(x, axis, kind, order, stable=stable)
+    return getitem(reshape(x, -1), np.take_along_axis(numbers, places, axis))
 
 
 # --- select ----------------------------------------------------------------------------------------------------------
