@@ -12,8 +12,9 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (GRAD, TensorBase, already_freed, explained, give_row, helper, involves_complex, is_recording, keep_result,
-                                is_shared, new_tensor, operand, row_of, saved_array, saved_tensor, scalar_type)
+from gradnerve._engine cimport (GRAD, TensorBase, allow_vectorcall, already_freed, explained, give_row, helper,
+                                involves_complex, is_recording, is_shared, keep_result, argument_count, new_tensor, operand, row_of, saved_array,
+                                saved_tensor, scalar_type)
 from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
 from gradnerve._loops cimport clear_trouble, trouble
 from gradnerve._program cimport Program, evaluate, trace
@@ -21,14 +22,6 @@ from gradnerve._program cimport Program, evaluate, trace
 import numpy as np
 
 cnp.import_array()
-
-cdef extern from "Python.h":
-    const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
-    const unsigned long Py_TPFLAGS_HAVE_VECTORCALL
-    ctypedef struct VectorcallType "PyTypeObject":
-        Py_ssize_t tp_vectorcall_offset
-        unsigned long tp_flags
-
 
 cdef tuple parameters_of(function):
     return function.__code__.co_varnames[:function.__code__.co_argcount]
@@ -98,10 +91,10 @@ cdef Line forward_line(function, int nin):
     return line
 
 
-cdef object call_directly(PyObject* callable, PyObject** args, size_t nargs, PyObject* names):
+cdef object call_elementwise(PyObject* callable, PyObject** args, size_t nargs, PyObject* names):
     """What Python calls for ``tanh(t)``: without the tuple and the dict that `__call__` takes."""
     cdef Elementwise op = <Elementwise>callable
-    cdef size_t n = nargs & ~PY_VECTORCALL_ARGUMENTS_OFFSET
+    cdef size_t n = argument_count(nargs)
     if names == NULL:
         if n == 1 and op.nin == 1 and isinstance(<object>args[0], TensorBase):
             return op.unary(<TensorBase>args[0])
@@ -109,9 +102,8 @@ cdef object call_directly(PyObject* callable, PyObject** args, size_t nargs, PyO
             result = op.binary(<object>args[0], <object>args[1])
             if result is not NotImplemented:
                 return result
-    n_names = 0 if names == NULL else len(<tuple>names)
-    positional = tuple([<object>args[k] for k in range(n)])
-    return op.__call__(*positional, **{(<tuple>names)[k]: <object>args[n + k] for k in range(n_names)})
+    values = tuple([<object>args[k] for k in range(n)])
+    return op.__call__(*values, **{name: <object>args[n + k] for k, name in enumerate(() if names == NULL else <tuple>names)})
 
 
 cdef class Elementwise(Operation):
@@ -126,7 +118,7 @@ cdef class Elementwise(Operation):
         made = {n: Line(line, line is zero, analytic, slots) for n, line in lines.items()}
         self.line_x, self.line_y = made.get("x"), made.get("y")
         self.forward = forward_line(function, nin)
-        self.vectorcall = <void*>call_directly
+        self.vectorcall = <void*>call_elementwise
 
     def __call__(self, *args, **kwargs):
         if any(isinstance(a, TensorBase) for a in args):
@@ -279,5 +271,4 @@ cdef class Elementwise(Operation):
 
 
 cdef Elementwise _any = Elementwise.__new__(Elementwise)
-(<VectorcallType*>Elementwise).tp_vectorcall_offset = <char*>&_any.vectorcall - <char*><PyObject*>_any
-(<VectorcallType*>Elementwise).tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
+allow_vectorcall(Elementwise, <char*>&_any.vectorcall - <char*><PyObject*>_any)

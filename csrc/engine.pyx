@@ -43,9 +43,11 @@ cdef extern from "Python.h":
         Slot nb_inplace_add, nb_inplace_subtract, nb_inplace_multiply, nb_inplace_true_divide
     ctypedef struct MutableType "PyTypeObject":
         unsigned long tp_flags
+        Py_ssize_t tp_vectorcall_offset
         void (*tp_free)(void*)
         NumberSlots* tp_as_number
-    const unsigned long Py_TPFLAGS_HAVE_GC
+    const unsigned long Py_TPFLAGS_HAVE_GC, Py_TPFLAGS_HAVE_VECTORCALL
+    const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     void PyObject_Free(void*)
 
 ctypedef object (*Maker)(PyTypeObject*, PyObject*, PyObject*)
@@ -580,6 +582,16 @@ cdef class Operation:
 
     def __get__(self, instance, owner):
         return self if instance is None else BoundOperation(self, instance)
+
+
+cdef void allow_vectorcall(type kind, Py_ssize_t offset) noexcept:
+    """Let Python call instances through the C function whose address they hold at this offset."""
+    (<MutableType*>kind).tp_vectorcall_offset = offset
+    (<MutableType*>kind).tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL
+
+
+cdef size_t argument_count(size_t nargs) noexcept:
+    return nargs & ~PY_VECTORCALL_ARGUMENTS_OFFSET
 
 
 cdef class BoundOperation:

@@ -9,8 +9,9 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BORROWED, Operation, TensorBase, already_freed, explained, exposed, give_row, holder, involves_complex, is_inexact,
-                                is_recording, keep_result, link_value, new_tensor, row_of, saved_tensor, value_of)
+from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, explained, exposed, give_row,
+                                holder, involves_complex, is_inexact, is_recording, keep_result, link_value, argument_count, new_tensor, row_of,
+                                saved_tensor, value_of)
 from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport clear_trouble
 
@@ -23,6 +24,7 @@ cnp.import_array()
 MISSING = object()
 
 cdef extern from "Python.h":
+    object PyObject_Vectorcall(object callable, PyObject** args, size_t nargs, PyObject* names)
     Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
 
 
@@ -42,12 +44,35 @@ cdef class Reader:
         self.line, self.codes = line, []
 
 
+cdef object call_general(PyObject* callable, PyObject** args, size_t nargs, PyObject* names):
+    """What Python calls for ``matmul(a, b)``: without any Tensor, as in derivative lines, it goes to the function at once."""
+    cdef General op = <General>callable
+    cdef Py_ssize_t k, n = <Py_ssize_t>argument_count(nargs)
+    cdef bint tracked = False
+    cdef list values = []
+    cdef dict options = {}
+    for k in range(n if names == NULL else n + len(<tuple>names)):
+        tracked = tracked or isinstance(<object>args[k], TensorBase)
+    if tracked:
+        for k in range(n):
+            values.append(<object>args[k])
+        for k in range(0 if names == NULL else len(<tuple>names)):
+            options[(<tuple>names)[k]] = <object>args[n + k]
+        return op.call(values, options)
+    if op.fast is not None:
+        out = PyObject_Vectorcall(op.fast, args, nargs, names)
+        if out is not None:
+            return out if cnp.PyArray_NDIM(<ndarray>out) else out[()]
+    return PyObject_Vectorcall(op.function, args, nargs, names)
+
+
 cdef class General(Operation):
     """Any NumPy code with a derivative line for each array parameter that has one."""
 
     def __init__(self, str name, function, fast, tuple names, int n_positional, dict defaults, bint variadic, dict lines, zero, bint analytic):
         self.name, self.function, self.fast, self.names, self.variadic = name, function, fast, names, variadic
         self.n_positional, self.lines, self.analytic = n_positional, lines, analytic
+        self.vectorcall = <void*>call_general
         self.defaults = [defaults.get(n, MISSING) for n in names]
         self.reads, self.readers = [], [None] * len(names)
         for input_name, line in lines.items():
@@ -82,12 +107,15 @@ cdef class General(Operation):
         raise TypeError(f"{self.name}: a line reads {name!r}; there are g, out, {', '.join(names)} and NAME_shape")
 
     def __call__(self, *args, **kwargs):
-        cdef list values, arrays
+        return self.call(list(args), kwargs)
+
+    cdef object call(self, list values, dict options):
+        """Compute and record."""
+        cdef list arrays
         cdef object shared = None
         cdef int k
-        if not has_tensor(args) and (not kwargs or not has_tensor(tuple(kwargs.values()))):
-            return self.plain(args, kwargs)
-        values = list(args) if self.variadic else self.bound(args, kwargs)
+        if not self.variadic:
+            self.bind(values, options)
         arrays = list(values)
         for k in range(len(values)):
             value = values[k]
@@ -98,22 +126,15 @@ cdef class General(Operation):
             elif isinstance(value, ndarray):
                 shared = add_to(shared, k)
         try:
-            out = self.run(arrays, kwargs)
+            out = self.run(arrays, options)
         except Exception as error:
             raise explained(self, error, arrays)
         finally:
             clear_trouble()
-        return self.finish(values, arrays, shared, kwargs, out if cnp.PyArray_CheckExact(out) else np.asarray(out))
+        return self.finish(values, arrays, shared, options, out if cnp.PyArray_CheckExact(out) else np.asarray(out))
 
     cdef list input_names(self, int n):
         return [f"{self.names[0]}[{k}]" for k in range(n)] if self.variadic else list(self.names)
-
-    cdef object plain(self, tuple args, dict kwargs):
-        """Without any Tensor: NumPy's result."""
-        out = self.fast(*args, **kwargs) if self.fast is not None else None
-        if out is None:
-            return self.function(*args, **kwargs)
-        return out if cnp.PyArray_NDIM(<ndarray>out) else out[()]
 
     cdef object run(self, list arrays, dict options):
         """With arrays in place of the Tensors; the fast version may decline."""
@@ -127,21 +148,22 @@ cdef class General(Operation):
             return self.function(*arrays)
         return self.function(*arrays[:self.n_positional], **dict(zip(self.names[self.n_positional:], arrays[self.n_positional:])))
 
-    cdef list bound(self, tuple args, dict kwargs):
-        """The arguments in the order of the parameters."""
-        cdef list values = list(args) + self.defaults[len(args):]
-        cdef Py_ssize_t used = 0, k
-        if len(args) > self.n_positional:
-            raise TypeError(f"{self.name}: takes {self.n_positional} positional argument(s), got {len(args)}; by name: {', '.join(self.names)}")
-        for k in range(len(args), len(self.names)):
-            if kwargs and self.names[k] in kwargs:
-                values[k] = kwargs[self.names[k]]
+    cdef int bind(self, list values, dict options) except -1:
+        """Complete the positional arguments to one value for each parameter."""
+        cdef Py_ssize_t given = len(values), used = 0, k
+        if given > self.n_positional:
+            raise TypeError(f"{self.name}: takes {self.n_positional} positional argument(s), got {given}; by name: {', '.join(self.names)}")
+        for k in range(given, len(self.names)):
+            value = self.defaults[k]
+            if options and self.names[k] in options:
+                value = options[self.names[k]]
                 used += 1
-            elif values[k] is MISSING:
+            elif value is MISSING:
                 raise TypeError(f"{self.name}: argument {self.names[k]!r} is missing")
-        if used < len(kwargs):
-            raise TypeError(f"{self.name}: no such argument here: {', '.join(sorted(set(kwargs) - set(self.names[len(args):])))}")
-        return values
+            values.append(value)
+        if used < len(options):
+            raise TypeError(f"{self.name}: no such argument here: {', '.join(sorted(set(options) - set(self.names[given:])))}")
+        return 0
 
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out):
         """Wrap the result and record it."""
@@ -235,13 +257,6 @@ cdef class General(Operation):
         if kind == ALL_VALUES:
             return [link_value(row, v, k) for k, v in enumerate(value)]
         return link_value(row, value, k) if kind == VALUE and isinstance(value, ndarray) else value
-
-
-cdef bint has_tensor(tuple values):
-    for value in values:
-        if isinstance(value, TensorBase):
-            return True
-    return False
 
 
 cdef object add_to(object numbers, int k):
@@ -381,3 +396,7 @@ cdef class Custom(Operation):
                                  f"{tables.edges[edge].argument} of shape {wanted}")
             edge = tables.edges[edge].next
         return shares
+
+
+cdef General _any = General.__new__(General)
+allow_vectorcall(General, <char*>&_any.vectorcall - <char*><PyObject*>_any)

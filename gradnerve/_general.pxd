@@ -11,6 +11,7 @@ cdef class Reader:
     cdef bint needs_out
 
 cdef class General(Operation):
+    cdef void* vectorcall               # where Python looks for call_general
     cdef readonly object fast           # the same function for the common case, None when it declines; or None
     cdef readonly tuple names           # of the function's parameters
     cdef readonly bint variadic         # any number of arrays: forward(*xs, **options)
@@ -19,8 +20,8 @@ cdef class General(Operation):
     cdef list readers                   # by parameter; None where there is no gradient
     cdef list reads                     # everything that some line reads of a call: (kind, position, name)
 
-    cdef list bound(self, tuple args, dict kwargs)
-    cdef object plain(self, tuple args, dict kwargs)
+    cdef object call(self, list values, dict options)
+    cdef int bind(self, list values, dict options) except -1
     cdef object run(self, list arrays, dict options)
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
     cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1

@@ -1,6 +1,7 @@
 """What the hostile tests share: a process of its own for a test, and a small graph that saves all there is to save."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def process(program, seconds=120):
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], capture_output=True, text=True, timeout=seconds, env=environment)
     assert done.returncode == 0 and not done.stderr, f"exit code {done.returncode}\n{done.stderr[-3000:]}"
+
+
+def settled_rows():
+    """The live rows, without those that an earlier test's traceback still holds."""
+    gc.collect()
+    return _graph.live_rows()
 
 
 def alone(test):
