@@ -91,6 +91,7 @@ def call(function, args, kwargs):
         first = theirs.index("out")
         kwargs = dict(zip(theirs[first:], args[first:], strict=False)) | kwargs
         args = args[:first]
-    kwargs = {names.get(name, name): value for name, value in kwargs.items() if value is not np._NoValue}
+    # over the keys: items() crashes CPython 3.11 where memory runs out
+    kwargs = {names.get(name, name): kwargs[name] for name in kwargs if kwargs[name] is not np._NoValue}
     out = kwargs.pop("out", None)
     return implementations[function](*args, **kwargs), out
