@@ -7,6 +7,7 @@ Whatever it does not handle it declines, and the caller lets NumPy do it.
 
 Next: csrc/program.pyx, which strings loops together.
 """
+cimport cython
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject, PyTypeObject
@@ -51,8 +52,8 @@ cdef extern from "Python.h":
 cdef enum:
     STACKS = 64                 # by shape and dtype
     DEPTH = 1024                # arrays in one stack
-    LARGEST = 16 << 20          # bytes of an array that is kept
-    POOL_BYTES = 64 << 20       # of all arrays that are kept
+    LARGEST = 16777216          # bytes of an array that is kept: 16 MiB
+    POOL_BYTES = 67108864       # of all arrays that are kept: 64 MiB
 
 cdef PyObject* pool[STACKS][DEPTH]
 cdef int pool_top[STACKS]
@@ -64,6 +65,7 @@ for _num in range(TYPES):
     plain_dtypes[<int>_num] = <PyObject*>_dtype
 
 
+@cython.overflowcheck(False)      # a hash may wrap around
 cdef inline int stack_of(int ndim, npy_intp* dims, int typenum) noexcept:
     cdef int k
     cdef size_t h = typenum
