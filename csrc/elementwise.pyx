@@ -12,9 +12,9 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (GRAD, TensorBase, allow_vectorcall, already_freed, explained, give_row, helper,
-                                involves_complex, is_recording, is_shared, keep_result, argument_count, new_tensor, operand, row_of, saved_array,
-                                saved_tensor, scalar_type)
+from gradnerve._engine cimport (GRAD, TensorBase, allow_vectorcall, already_freed, argument_count, explained, give_row, helper, involves_complex,
+                                is_recording, is_shared, keep_result, new_tensor, operand, parameters_of, row_of, saved_array, saved_tensor,
+                                scalar_type)
 from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
 from gradnerve._loops cimport clear_trouble, trouble
 from gradnerve._program cimport Program, evaluate, trace
@@ -22,9 +22,6 @@ from gradnerve._program cimport Program, evaluate, trace
 import numpy as np
 
 cnp.import_array()
-
-cdef tuple parameters_of(function):
-    return function.__code__.co_varnames[:function.__code__.co_argcount]
 
 
 cdef class Line:

@@ -584,6 +584,11 @@ cdef class Operation:
         return self if instance is None else BoundOperation(self, instance)
 
 
+cdef tuple parameters_of(line):
+    """The names of a derivative line's parameters."""
+    return line.__code__.co_varnames[:line.__code__.co_argcount]
+
+
 cdef void allow_vectorcall(type kind, Py_ssize_t offset) noexcept:
     """Let Python call instances through the C function whose address they hold at this offset."""
     (<MutableType*>kind).tp_vectorcall_offset = offset

@@ -9,8 +9,8 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, explained, exposed, give_row,
-                                holder, involves_complex, is_inexact, is_recording, keep_result, link_value, argument_count, new_tensor, row_of,
+from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, explained, exposed, give_row,
+                                holder, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor, parameters_of, row_of,
                                 saved_tensor, value_of)
 from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport clear_trouble
@@ -83,7 +83,7 @@ cdef class General(Operation):
     def reader(self, line, zero):
         """Work out what each parameter of the line stands for."""
         cdef Reader reader = Reader(None if line is zero else line)
-        for name in () if line is zero else line.__code__.co_varnames[:line.__code__.co_argcount]:
+        for name in () if line is zero else parameters_of(line):
             if name in ("g", "out", "i"):
                 reader.codes.append({"g": IS_G, "out": IS_OUT, "i": IS_I}[name])
                 reader.needs_out |= name == "out"

@@ -239,15 +239,6 @@ def show(line, dtypes):
 # ------------------------------------------------------------------------------------------------------- running
 
 
-cdef struct Shared:         # a row that threads share
-    PyObject* program
-    char** base
-    npy_intp* step
-    char* total
-    npy_intp room           # bytes of scratch for each thread
-    int first_scratch       # the first register in it
-    int helpers
-
 cdef int n_helpers = 0
 
 
@@ -263,8 +254,11 @@ def set_threads(int threads):
 
 cdef void run_part(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Run a shared program on the elements first..last, with this thread's own scratch."""
-    cdef Shared* shared = <Shared*>job
-    (<Program>shared.program).run_chunk(shared, helper, first, last)
+    (<Program>(<Shared*>job).program).run_chunk(<Shared*>job, helper, first, last)
+
+
+cdef inline npy_intp in_cache_lines(npy_intp size) noexcept:
+    return (size + 63) & ~63
 
 
 cdef inline void run_one(Instruction* instruction, char** base, npy_intp* step, npy_intp n) noexcept nogil:
@@ -320,26 +314,26 @@ cdef class Program:
         """Run on one evenly strided row of n elements, which threads may share, or with a walk on all of its rows."""
         cdef char stack[ON_STACK]
         cdef char* scratch = stack
-        cdef npy_intp room = 0, place = 0
+        cdef npy_intp room = 0, place = 0, block = min(n, <npy_intp>BLOCK)
         cdef int r, first = self.first_temporary if total == NULL else self.ninputs
+        cdef int helpers = n_helpers if walk == NULL and n >= SHARED else 0
         cdef Shared shared
-        shared.helpers = n_helpers if walk == NULL and n >= SHARED else 0
         for r in range(first, self.nregisters):
-            room += (min(n, <npy_intp>BLOCK) * self.itemsizes[r] + 63) & ~63
-        if room * (shared.helpers + 1) > ON_STACK:
-            scratch = <char*>malloc(room * (shared.helpers + 1))
+            room += in_cache_lines(block * self.itemsizes[r])
+        if room * (helpers + 1) > ON_STACK:
+            scratch = <char*>malloc(room * (helpers + 1))
             if scratch == NULL:
                 raise MemoryError("no memory for a program's temporaries")
         for r in range(first, self.nregisters):
             if self.itemsizes[r]:       # not a constant
                 base[r] = scratch + place
                 step[r] = self.itemsizes[r]
-                place += (min(n, <npy_intp>BLOCK) * self.itemsizes[r] + 63) & ~63
-        if shared.helpers:
+                place += in_cache_lines(block * self.itemsizes[r])
+        if helpers:
             shared.program, shared.base, shared.step, shared.total = <PyObject*>self, base, step, total
             shared.room, shared.first_scratch = room, first
             with nogil:
-                gn_share(run_part, &shared, n, CHUNK, shared.helpers)
+                gn_share(run_part, &shared, n, CHUNK, helpers)
         elif n >= RELEASE_GIL:
             with nogil:
                 self.run_all(walk, base, step, n, total)
@@ -349,9 +343,8 @@ cdef class Program:
             free(scratch)
         return 0
 
-    cdef void run_chunk(self, void* job, int helper, npy_intp first, npy_intp last) noexcept nogil:
+    cdef void run_chunk(self, Shared* shared, int helper, npy_intp first, npy_intp last) noexcept nogil:
         """One thread's part of a shared row."""
-        cdef Shared* shared = <Shared*>job
         cdef char* base[MAX_REGISTERS]
         cdef char* total = shared.total
         cdef int r

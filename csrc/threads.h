@@ -76,7 +76,8 @@ static void gn_take_chunks(int helper)
     }
 }
 
-/* Whether there is work within the next 60 microseconds: longer, and other libraries' threads would miss the processor. Called and returns with the lock held. */
+/* Whether there is work within the next 60 microseconds: longer, and other libraries' threads would miss the processor.
+   Called and returns with the lock held. */
 static int gn_look_for_work(int helper)
 {
     struct timespec start, now;

@@ -22,7 +22,7 @@ cdef class Line:
 
 cdef class Elementwise(Operation):
     cdef readonly int nin
-    cdef void* vectorcall               # where Python looks for call_directly
+    cdef void* vectorcall               # where Python looks for call_elementwise
     cdef Line line_x, line_y            # None: no gradient
     cdef Line forward                   # the function itself
 

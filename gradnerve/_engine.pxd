@@ -41,6 +41,7 @@ cdef class Operation:
 cdef bint is_recording() noexcept
 cdef bint is_inexact(ndarray a) noexcept
 cdef object helper(str name)
+cdef tuple parameters_of(line)
 cdef void allow_vectorcall(type kind, Py_ssize_t offset) noexcept
 cdef size_t argument_count(size_t nargs) noexcept
 cdef bint exposed(TensorBase t) noexcept

@@ -12,6 +12,14 @@ cdef struct Instruction:
     Kernel kernel
     int register[4]     # operands, the result last
 
+cdef struct Shared:     # a row that threads share
+    PyObject* program
+    char** base
+    npy_intp* step
+    char* total
+    npy_intp room       # bytes of scratch for each thread
+    int first_scratch   # the first register in it
+
 cdef class Program:
     # registers: the inputs, the result, constants, temporaries
     cdef Instruction* code
@@ -26,7 +34,7 @@ cdef class Program:
 
     cdef void run(self, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
     cdef int run_rows(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) except -1
-    cdef void run_chunk(self, void* job, int helper, npy_intp first, npy_intp last) noexcept nogil
+    cdef void run_chunk(self, Shared* shared, int helper, npy_intp first, npy_intp last) noexcept nogil
     cdef void run_all(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
 
 cdef Program trace(object line, list typenums)

@@ -163,6 +163,11 @@ def split(x, indices_or_sections, axis=0):
 # --- move ------------------------------------------------------------------------------------------------------------
 
 
+def numbered(x):
+    """The number of each element, in the shape of `x`."""
+    return np.arange(x.size).reshape(x.shape)
+
+
 def moves(function, name="a"):
     """A function of NumPy's that only moves elements of argument `name`: run on their numbers, it tells where each comes from."""
     signature = inspect.signature(function)
@@ -172,7 +177,7 @@ def moves(function, name="a"):
         x = bound.arguments[name]
         if not hasattr(x, "requires_grad"):
             return function(*args, **kwargs)
-        bound.arguments[name] = np.arange(x.size).reshape(x.shape)
+        bound.arguments[name] = numbered(x)
         return getitem(reshape(x, -1), function(*bound.args, **bound.kwargs))
 
     moved.__name__, moved.__wrapped__ = function.__name__, function
@@ -204,11 +209,10 @@ def sort(x, axis=-1, kind=None, order=None, *, stable=None):
     """
     if not hasattr(x, "requires_grad"):
         return np.sort(x, axis, kind, order, stable=stable)
-    numbers = np.arange(x.size).reshape(x.shape)
     if axis is None:
-        x, numbers, axis = reshape(x, -1), numbers.ravel(), -1
+        x, axis = reshape(x, -1), -1
     places = np.argsort(x, axis, kind, order, stable=stable)
-    return getitem(reshape(x, -1), np.take_along_axis(numbers, places, axis))
+    return getitem(reshape(x, -1), np.take_along_axis(numbered(x), places, axis))
 
 
 # --- select ----------------------------------------------------------------------------------------------------------
