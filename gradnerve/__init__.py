@@ -27,11 +27,22 @@ from gradnerve.functional import custom_gradient, grad
 from gradnerve.graph import graph
 from gradnerve.ops.arithmetic import *
 from gradnerve.ops.elementwise import *
-from gradnerve.ops.linalg import dot, inner, matmul, outer
+from gradnerve.ops.products import dot, inner, matmul, outer
 from gradnerve.ops.network import cross_entropy, log_softmax, logsumexp, relu, sigmoid, softmax
 from gradnerve.ops.reductions import amax, amin, cumsum, max, mean, min, prod, std, sum, var
 from gradnerve.ops.shapes import (
     array_split, broadcast_to, compress, concatenate, diagonal, expand_dims, flip, fliplr, flipud, moveaxis, ravel, repeat, reshape, roll, rot90,
     sort, split, squeeze, stack, swapaxes, take, tile, trace, transpose, where,
 )  # fmt: skip
-from gradnerve.tensor import Tensor, asarray, enable_grad, no_grad
+from gradnerve.tensor import Tensor, enable_grad, no_grad
+from gradnerve import fft, linalg
+from gradnerve.ops import names as _names
+
+# what else NumPy has: its functions take Tensors as they are
+globals().update({name: what for name, what in _names.of_numpy().items() if name not in globals()})
+
+
+def __getattr__(name):
+    """Say why a name of NumPy's is not here."""
+    raise AttributeError(f"gradnerve has no {name}{_names.why_not(name)}")
+from gradnerve.creation import *

@@ -16,7 +16,8 @@ import numpy as np
 from gradnerve import _engine, _program, _sweep
 from gradnerve._engine import ShapeError, TensorBase
 from gradnerve._general import make_by_hand
-from gradnerve.ops import arithmetic, elementwise, indexing, linalg, network, reductions, shapes
+from gradnerve.ops import arithmetic, elementwise, indexing, names, network, products, reductions, shapes, ufuncs
+from gradnerve.ops.borrowed import borrowed
 from gradnerve.ops.define import call, implementations
 
 STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
@@ -191,7 +192,7 @@ class Tensor(TensorBase):
 
     sum, mean, prod, max, min = reductions.sum, reductions.mean, reductions.prod, reductions.max, reductions.min
     var, std, cumsum = reductions.var, reductions.std, reductions.cumsum
-    dot, round, conj, conjugate = linalg.dot, elementwise.round, arithmetic.conjugate, arithmetic.conjugate
+    dot, round, conj, conjugate = products.dot, elementwise.round, arithmetic.conjugate, arithmetic.conjugate
     exp, log, tanh, sqrt, sin, cos = arithmetic.exp, arithmetic.log, arithmetic.tanh, arithmetic.sqrt, arithmetic.sin, arithmetic.cos
     relu, sigmoid, softmax, log_softmax = network.relu, network.sigmoid, network.softmax, network.log_softmax
 
@@ -229,6 +230,7 @@ class Tensor(TensorBase):
 
     def __array__(self, dtype=None, copy=None):
         self._refuse_store()
+        self._refuse_numpy()
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def _single(self, what):
@@ -246,6 +248,16 @@ class Tensor(TensorBase):
                             "  to keep the gradient:  make the target a Tensor, or use np.stack or np.concatenate\n"
                             "  to store the value:    a[i] = t.data")  # fmt: skip
 
+    def _refuse_numpy(self):
+        """Refuse what NumPy's own Python code does with arrays only: it would go on without the gradient."""
+        caller = sys._getframe(2)
+        module = caller.f_globals.get("__name__", "")
+        if module.startswith("numpy.") and not module.startswith("numpy.testing") and self.requires_grad and _engine.recording():
+            raise TypeError(f"{module}.{caller.f_code.co_name}: NumPy would turn a tensor that requires grad into an ndarray here, and its gradient "
+                            "would be lost.\n"
+                            "  to keep the gradient:  use the function of that name in gradnerve (gn.polynomial, gn.random, gn.r_...)\n"
+                            "  for the value alone:   pass t.data")  # fmt: skip
+
     def __reduce__(self):
         if not self.is_leaf:
             raise TypeError("a result with its graph cannot be pickled or copied; use t.detach(), or t.copy() for a copy that gradients flow through")
@@ -262,16 +274,27 @@ class Tensor(TensorBase):
     # ------------------------------------------------------------------------------------------ NumPy's protocols
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        if method != "__call__":
-            raise TypeError(f"np.{ufunc.__name__}.{method} has no derivative here; use the function of its name: np.sum, np.cumsum, np.outer...")
-        if out is not None and not isinstance(out[0], TensorBase):
+        if method == "at":
+            return work_at(ufunc, *inputs)
+        out = out or (None,) * ufunc.nout
+        if any(target is not None and not isinstance(target, TensorBase) for target in out):
             raise TypeError(f"{ufunc.__name__}: the result would be written into an ndarray and its gradient lost.\n"
                             f"  instead of  a *= t  write  a = a * t")  # fmt: skip
-        if ufunc in implementations:
-            result = implementations[ufunc](*inputs, **kwargs)
+        if ufunc not in implementations and getattr(np, ufunc.__name__, None) is not ufunc and "scipy.special" in sys.modules:
+            import gradnerve.special  # noqa: F401  SciPy's ufuncs have their derivatives there
+        if ufunc not in implementations:
+            results = without_gradient(getattr(ufunc, method), inputs, kwargs, ufunc)
+        elif method != "__call__":
+            results = ufuncs.METHODS[method](ufunc, *inputs, **kwargs)
+        elif kwargs:
+            results = ufuncs.call(ufunc, inputs, out[0], **kwargs)
         else:
-            result = without_gradient(ufunc, inputs, kwargs)
-        return result if out is None else written(out[0], result, ufunc.__name__)
+            results = implementations[ufunc](*inputs)
+        if not any(target is not None for target in out):
+            return results
+        written_ = [result if target is None else written(target, result, ufunc.__name__)
+                    for target, result in zip(out, results if ufunc.nout > 1 else [results], strict=True)]  # fmt: skip
+        return tuple(written_) if ufunc.nout > 1 else written_[0]
 
     def __array_function__(self, function, types, args, kwargs):
         if function in implementations:
@@ -279,10 +302,13 @@ class Tensor(TensorBase):
             if out is not None and not isinstance(out, TensorBase):
                 raise TypeError(f"{function.__name__}: out is an ndarray, and the result's gradient would be lost; leave out away, or pass a Tensor")
             return result if out is None else written(out, result, function.__name__)
-        if function in NO_GRADIENT:
+        if function in names.NO_GRADIENT:
             return without_gradient(function, args, kwargs)
+        if function in names.BORROWED:
+            return borrowed(function)(*args, **kwargs)
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-        raise TypeError(f"{name} has no derivative in gradnerve; {name}(t.data) gives its value without a gradient")
+        why = names.OUT_OF_SCOPE.get(function.__name__, f"{name}(t.data) gives its value without a gradient")
+        raise TypeError(f"{name} takes no Tensor: {why}")
 
 
 def no_gradient_method(name):
@@ -300,24 +326,41 @@ for _name in ("all", "any", "argmax", "argmin", "argpartition", "argsort", "nonz
 
 for _name in ("and", "or", "xor", "lshift", "rshift"):
     _ufunc = {"lshift": np.left_shift, "rshift": np.right_shift}.get(_name) or getattr(np, f"bitwise_{_name}")
-    setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (self, other), {}))
-    setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (other, self), {}))
-Tensor.__invert__ = lambda self: without_gradient(np.invert, (self,), {})
+    setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (self, other), {}, ufunc))
+    setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (other, self), {}, ufunc))
+Tensor.__invert__ = lambda self: without_gradient(np.invert, (self,), {}, np.invert)
 
-NO_GRADIENT = {getattr(np, name) for name in """
-    all allclose any argmax argmin argpartition argsort argwhere array_equal array_equiv array2string array_repr array_str can_cast
-    common_type count_nonzero empty_like flatnonzero full_like iscomplexobj isclose isin isrealobj may_share_memory min_scalar_type
-    nanargmax nanargmin ndim nonzero ones_like result_type searchsorted shape shares_memory size unique zeros_like""".split()}  # fmt: skip
-
-
-def without_gradient(function, args, kwargs):
-    """NumPy's function on the values; ufuncs (comparisons, logic) give an untracked Tensor, as any operator does."""
-    plain = [a._array if isinstance(a, TensorBase) else a for a in args]
-    result = function(*plain, **{k: v._array if isinstance(v, TensorBase) else v for k, v in kwargs.items()})
+def without_gradient(function, args, kwargs, ufunc=None):
+    """NumPy's function on the values; a ufunc (comparisons, logic) gives an untracked Tensor, as any operator does."""
+    result = function(*map(values, args), **{name: values(kwargs[name]) for name in kwargs})
+    if ufunc is None:
+        return result
     tracked = _engine.recording() and any(isinstance(a, TensorBase) and a.requires_grad for a in args)
-    if tracked and isinstance(function, np.ufunc) and np.asarray(result).dtype.kind in "fc":
-        raise TypeError(f"{function.__name__} has no derivative in gradnerve; call it on t.data for its value without a gradient")
-    return wrap(np.asarray(result), owned=True) if isinstance(function, np.ufunc) and function.nout == 1 else result
+    if tracked and any(np.asarray(part).dtype.kind in "fc" for part in (result if isinstance(result, tuple) else [result])):
+        raise TypeError(f"{ufunc.__name__} has no derivative in gradnerve; call it on t.data for its value without a gradient")
+    return result if isinstance(result, tuple) else wrap(np.asarray(result), owned=True)
+
+
+def plain(x):
+    """The value of a Tensor; anything else as it is."""
+    return x._array if isinstance(x, TensorBase) else x
+
+
+def values(x):
+    """The same, also in lists and tuples."""
+    return type(x)(map(values, x)) if type(x) in (list, tuple) else plain(x)
+
+
+def work_at(ufunc, target, indices, *other):
+    """``ufunc.at(target, indices, *other)``."""
+    indices = plain_index(indices)
+    if not isinstance(target, TensorBase):
+        raise TypeError(f"{ufunc.__name__}.at: the result would be written into an ndarray and its gradient lost; make it a Tensor")
+    if not _engine.recording() or not any(isinstance(x, TensorBase) and x.requires_grad for x in (target, *other)):
+        ufunc.at(target.data, indices, *map(plain, other))
+        return
+    result = indexing.add_at(target, indices, *other) if ufunc is np.add else ufuncs.at(ufunc, target, indices, *other)
+    written(target, result, f"{ufunc.__name__}.at")
 
 
 def written(target, result, name):
@@ -408,5 +451,5 @@ def threads_wanted():
 
 
 _program.set_threads(threads_wanted())
-_engine.install(Tensor, **{name: getattr(arithmetic, name) for name in _OPERATORS}, matmul=linalg.matmul, real=elementwise.real,
+_engine.install(Tensor, **{name: getattr(arithmetic, name) for name in _OPERATORS}, matmul=products.matmul, real=elementwise.real,
                 astype=shapes.astype, sum_to=shapes.sum_to, where=shapes.where)  # fmt: skip

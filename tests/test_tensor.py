@@ -834,18 +834,14 @@ def test_functions_without_gradient():
     assert np.zeros_like(x).tolist() == [0.0, 0.0] and np.isnan(x).data.tolist() == [False, False] and np.result_type(x, np.float32) == np.float64
 
 
-def test_what_has_no_derivative_says_so_when_called():
+def test_what_is_out_of_scope_says_so_when_called():
     x = leaf([1.0, 2.0])
-    for call in "np.histogram(x)", "np.packbits(x)", "np.copyto(x, 1.0)", "np.put(x, 0, 1)", "np.fill_diagonal(x, 1)", "np.interp(1.5, x, x)":
-        with raises(TypeError, call[3:].split("(")[0], r"\.data"):
+    for call, why in [("np.save('x', x)", "files"), ("np.is_busday(x)", "dates"), ("np.bmat([x])", "matrix")]:
+        with raises(TypeError, call.split("(")[0], why):
             eval(call, {"np": np, "x": x})
-    with raises(TypeError, "np.sum", "reduce"):
-        np.add.reduce(x)
-    with raises(TypeError, "add.*at"):
-        np.add.at(x, 0, 1)
 
 
-@pytest.mark.parametrize("name", ["np.vecdot", "np.spacing", "special.erf"])
+@pytest.mark.parametrize("name", ["np.spacing", "special.wofz"])
 def test_ufunc_without_a_derivative(name):
     """Also one of another library: it raises for a tracked tensor, and gives the value of any other."""
     special = pytest.importorskip("scipy.special") if name.startswith("special") else None

@@ -53,6 +53,13 @@ def add_rows(out, index, x):
     np.add.at(out.reshape(-1), elements.reshape(-1), x.reshape(-1))
 
 
+def add_at(x, index, value):
+    """A copy of `x` with the value added at the index; a place that is named twice gets both."""
+    out = np.array(x)
+    np.add.at(out, index, value)
+    return out
+
+
 def setitem(x, index, value):
     """A copy of `x` with the value written at the index."""
     out = np.array(x)
@@ -75,4 +82,5 @@ def won(g, x_shape, index, value_shape):
 
 getitem = op(getitem, linear=True, x=lambda g, x_shape, index: scatter(g, x_shape, index))
 scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index))
+add_at  = op(add_at,  linear=True, x=lambda g: g, value=lambda g, index: getitem(g, index))
 setitem = op(setitem, linear=True, x=lambda g, index: setitem(g, index, 0), value=won)

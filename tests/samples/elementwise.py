@@ -4,6 +4,7 @@ SAMPLES  name -> function that returns a list of (args, kwargs): arrays and numb
 TIES     name -> list of (args, kwargs, gradients of sum(f(*args)) written by hand, None for an argument without one): kinks, ties, infinities, NaN
 ERRORS   name -> list of (args, kwargs, exception, regular expression that its message matches)
 ALIASES  second name -> name
+CALLS    name -> function to call in place of gn.name and np.name, for arrays and Tensors alike: where a name works in place, or has free choices
 
 A domain is a function of (generator, shape) that returns float64 or complex128 values; the layouts make it into arrays of every kind of memory.
 """

@@ -115,6 +115,23 @@ def setitem():
     return samples
 
 
+def add_at():
+    samples = []
+    for k, (index, shape) in enumerate(INDICES * 2):
+        form = np.empty(shape)[index].shape if k < len(INDICES) else ()
+        samples.append(((values(*shape, dtype=DTYPES[k % 3], seed=k), index, values(*form, dtype=DTYPES[k % 3], seed=k + 1)), {}))
+    return samples
+
+
+def added_at(x, index, value):
+    x = +x
+    np.add.at(x, index, value)
+    return x
+
+
+CALLS = {"add_at": added_at}
+
+
 def joined(shapes, *options, least=40):
     samples = []
     while len(samples) < least:
@@ -151,7 +168,7 @@ def where():
 
 
 SAMPLES = {name: partial(cross, ANY, options, DTYPES[:2] if name == "astype" else DTYPES) for name, options in OPTIONS.items()}
-SAMPLES |= {f.__name__: f for f in (getitem, scatter, setitem, concatenate, stack, where)}
+SAMPLES |= {f.__name__: f for f in (getitem, scatter, setitem, add_at, concatenate, stack, where)}
 
 nan, inf = np.nan, np.inf
 TIES = {

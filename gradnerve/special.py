@@ -1,0 +1,4 @@
+"""Special functions: SciPy's values, and derivatives for them.
+
+Read next: ops/define.py.
+"""
