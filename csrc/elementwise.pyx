@@ -119,6 +119,8 @@ cdef class Elementwise(Operation):
 
     def __call__(self, *args, **kwargs):
         if any(isinstance(a, TensorBase) for a in args):
+            if isinstance(self.function, np.ufunc) and (kwargs or len(args) > self.nin):    # where=, out=, dtype=: NumPy knows how they are meant
+                return self.function(*args, **kwargs)
             if kwargs or len(args) != self.nin:
                 raise TypeError(f"{self.name}: {self.nin} input(s) and no other arguments with Tensors, got {len(args)} and {sorted(kwargs)}")
             result = self.binary(args[0], args[1]) if self.nin == 2 else self.unary(args[0])

@@ -229,6 +229,13 @@ cdef TensorBase new_tensor(ndarray array):
     return t
 
 
+def wrap(ndarray array not None, bint owned):
+    """A Tensor around an array, without a copy; `owned`: nobody else has seen the array."""
+    cdef TensorBase t = new_tensor(array)
+    t.flags = 0 if owned else ESCAPED
+    return t
+
+
 cdef TensorBase linked(ndarray array, int32_t row):
     """A second tensor for a row and a saved array, for derivative lines to compute with."""
     cdef TensorBase t = new_tensor(array)
@@ -323,8 +330,13 @@ cdef class TensorBase:
 
     @property
     def shape(self):
-        """The lengths of the axes."""
+        """The lengths of the axes, which can be set: the elements stay in their order."""
         return (<object>value_of(self)).shape
+
+    @shape.setter
+    def shape(self, shape):
+        check_not_leaf(self, "shape")
+        move_to(self, helper("reshape")(self, shape))
 
     @property
     def dtype(self):
@@ -640,14 +652,20 @@ cdef void keep_result(TensorBase result, bint needed) noexcept:
         tables.nodes[result.node].saved[OUT] = <PyObject*>result.array
 
 
+cpdef bint holds_tensors(object data):
+    """Whether there are Tensors in a nested list."""
+    if not isinstance(data, (list, tuple)):
+        return False
+    for part in data:
+        if isinstance(part, TensorBase) or holds_tensors(part):
+            return True
+    return False
+
+
 def refuse_tensors(data):
     """Refuse a list with Tensors in it: as an array it would lose their gradients."""
-    if isinstance(data, TensorBase):
-        raise TypeError("a list of Tensors would lose their gradients as an array; use gn.stack or gn.concatenate")
-    if isinstance(data, (list, tuple)):
-        for part in data:
-            if isinstance(part, (TensorBase, list, tuple)):
-                refuse_tensors(part)
+    if holds_tensors(data):
+        raise TypeError("a list of Tensors would lose their gradients as an array; use gn.array, gn.stack or gn.concatenate")
 
 
 cdef object as_operand(object a):

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, explained, exposed, give_row,
-                                holder, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor, parameters_of, row_of,
+                                helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor, parameters_of, row_of,
                                 saved_tensor, value_of)
 from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport clear_trouble
@@ -32,6 +32,9 @@ cdef enum:          # what a parameter of a derivative line stands for, beside t
     IS_G = -1       # the gradient of the result
     IS_OUT = -2     # the result
     IS_I = -3       # which of many arrays
+    IS_TOTAL = -4   # what has come to the argument already: the line adds to it in place
+
+cdef dict SPECIAL = {"g": IS_G, "out": IS_OUT, "i": IS_I, "total": IS_TOTAL}
 
 cdef enum:          # what is saved
     VALUE, SHAPE, ALL_VALUES, ALL_SHAPES, OPTION
@@ -52,13 +55,15 @@ cdef object call_general(PyObject* callable, PyObject** args, size_t nargs, PyOb
     cdef list values = []
     cdef dict options = {}
     for k in range(n if names == NULL else n + len(<tuple>names)):
-        tracked = tracked or isinstance(<object>args[k], TensorBase)
+        tracked = tracked or isinstance(<object>args[k], TensorBase) or holds_tensors(<object>args[k])
     if tracked:
         for k in range(n):
             values.append(<object>args[k])
         for k in range(0 if names == NULL else len(<tuple>names)):
             options[(<tuple>names)[k]] = <object>args[n + k]
         return op.call(values, options)
+    if op.numpys is not None and (n > op.n_positional or names != NULL and not set(<tuple>names) <= set(op.names)):
+        return PyObject_Vectorcall(op.numpys, args, nargs, names)
     if op.fast is not None:
         out = PyObject_Vectorcall(op.fast, args, nargs, names)
         if out is not None:
@@ -69,23 +74,26 @@ cdef object call_general(PyObject* callable, PyObject** args, size_t nargs, PyOb
 cdef class General(Operation):
     """Any NumPy code with a derivative line for each array parameter that has one."""
 
-    def __init__(self, str name, function, fast, tuple names, int n_positional, dict defaults, bint variadic, dict lines, zero, bint analytic):
-        self.name, self.function, self.fast, self.names, self.variadic = name, function, fast, names, variadic
+    def __init__(self, str name, function, fast, tuple names, int n_positional, dict defaults, bint variadic, dict lines, zero, bint analytic,
+                 dict adds, numpys):
+        self.name, self.function, self.fast, self.names, self.variadic, self.numpys = name, function, fast, names, variadic, numpys
         self.n_positional, self.lines, self.analytic = n_positional, lines, analytic
         self.vectorcall = <void*>call_general
         self.defaults = [defaults.get(n, MISSING) for n in names]
-        self.reads, self.readers = [], [None] * len(names)
+        self.reads, self.readers, self.adders = [], [None] * len(names), [None] * len(names)
         for input_name, line in lines.items():
             if input_name not in names:
                 raise TypeError(f"{name}: a line for {input_name!r}, but the parameters are {names}")
             self.readers[names.index(input_name)] = self.reader(line, zero)
+        for input_name, line in adds.items():
+            self.adders[names.index(input_name)] = self.reader(line, zero)
 
     def reader(self, line, zero):
         """Work out what each parameter of the line stands for."""
         cdef Reader reader = Reader(None if line is zero else line)
         for name in () if line is zero else parameters_of(line):
-            if name in ("g", "out", "i"):
-                reader.codes.append({"g": IS_G, "out": IS_OUT, "i": IS_I}[name])
+            if name in SPECIAL:
+                reader.codes.append(SPECIAL[name])
                 reader.needs_out |= name == "out"
                 continue
             read = self.meaning(name)
@@ -115,10 +123,14 @@ cdef class General(Operation):
         cdef object shared = None
         cdef int k
         if not self.variadic:
+            if self.numpys is not None and (len(values) > self.n_positional or options and not options.keys() <= set(self.names)):
+                return self.numpys(*values, **options)      # NumPy's order and names of arguments, `out` among them
             self.bind(values, options)
         arrays = list(values)
         for k in range(len(values)):
             value = values[k]
+            if isinstance(value, (list, tuple)) and self.readers[0 if self.variadic else k] is not None:
+                arrays[k] = values[k] = value = helper("array_of")(value)
             if isinstance(value, TensorBase):
                 if exposed(<TensorBase>value):      # asked before we hold the array, too
                     shared = add_to(shared, k)
@@ -220,28 +232,14 @@ cdef class General(Operation):
         return frozen(options.get(read[2], self.defaults[k]))
 
     cdef object share(self, int32_t row, int argument, object g):
-        cdef bint recorded = isinstance(g, TensorBase), conjugate
         cdef Reader reader = <Reader>self.readers[0 if self.variadic else argument]
-        cdef list args = [], saved
-        cdef int code
+        cdef bint recorded = isinstance(g, TensorBase), conjugate
         if reader.line is None:
             return None
         if tables.nodes[row].saved[X] == NULL:
             raise already_freed(self.name)
         conjugate = self.analytic and (involves_complex(row, g) if recorded else cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(<ndarray>g)))
-        saved = <list>tables.nodes[row].saved[X]
-        for code in reader.codes:
-            if code == IS_G:
-                args.append(np.conjugate(g) if conjugate else g)
-            elif code == IS_OUT:
-                if tables.nodes[row].saved[OUT] == NULL:
-                    raise already_freed(self.name)
-                args.append(saved_tensor(self, row, OUT, NOTHING) if recorded else <object>tables.nodes[row].saved[OUT])
-            elif code == IS_I:
-                args.append(argument)
-            else:
-                value = saved[code]
-                args.append(self.link(row, <tuple>self.reads[code], value) if recorded else value)
+        args = self.read(reader, row, argument, np.conjugate(g) if conjugate else g, None, recorded)
         try:
             result = reader.line(*args)
         finally:
@@ -250,6 +248,32 @@ cdef class General(Operation):
             return None
         result = np.conjugate(result) if conjugate else result
         return result if recorded or cnp.PyArray_CheckExact(result) else np.asarray(result)
+
+    cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1:
+        cdef Reader reader = None if self.variadic else <Reader>self.adders[argument]
+        if reader is None or cnp.PyArray_TYPE(g) != cnp.PyArray_TYPE(<ndarray>total) or tables.nodes[row].saved[X] == NULL:
+            return False
+        reader.line(*self.read(reader, row, argument, g, <object>total, False))
+        return True
+
+    cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded):
+        """What a line's parameters stand for."""
+        cdef list args = [], saved = <list>tables.nodes[row].saved[X]
+        cdef int code
+        for code in reader.codes:
+            if code == IS_G:
+                args.append(g)
+            elif code == IS_TOTAL:
+                args.append(total)
+            elif code == IS_OUT:
+                if tables.nodes[row].saved[OUT] == NULL:
+                    raise already_freed(self.name)
+                args.append(saved_tensor(self, row, OUT, NOTHING) if recorded else <object>tables.nodes[row].saved[OUT])
+            elif code == IS_I:
+                args.append(argument)
+            else:
+                args.append(self.link(row, <tuple>self.reads[code], saved[code]) if recorded else saved[code])
+        return args
 
     cdef object link(self, int32_t row, tuple read, object value):
         """A saved value as a Tensor of the row that it came from."""

@@ -358,7 +358,7 @@ cdef ndarray seed_for(TensorBase root, object gradient):
         if cnp.PyArray_SIZE(value) != 1 or cnp.PyArray_ISCOMPLEX(value):
             raise GraphError(f"backward: the output is no real scalar but has shape {shape} and dtype {value.dtype}, "
                              f"so it needs a gradient to start from.\n"
-                             f"  for the gradient of the sum:  y.sum().backward()\n"
+                             f"  for the gradient of the sum:  y.{'real.' if value.dtype.kind == 'c' else ''}sum().backward()\n"
                              f"  for a seed of your own:       y.backward(seed), an array of shape {shape}")
         ones = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(value), cnp.PyArray_DIMS(value), cnp.PyArray_TYPE(value), 0)
         cnp.PyArray_FillWithScalar(ones, 1)

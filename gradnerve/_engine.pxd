@@ -40,6 +40,7 @@ cdef class Operation:
 
 cdef bint is_recording() noexcept
 cdef bint is_inexact(ndarray a) noexcept
+cpdef bint holds_tensors(object data)
 cdef object helper(str name)
 cdef tuple parameters_of(line)
 cdef void allow_vectorcall(type kind, Py_ssize_t offset) noexcept

@@ -6,7 +6,7 @@ from gradnerve._engine cimport Operation, TensorBase
 
 cdef class Reader:
     cdef readonly object line           # the derivative line; None for a zero derivative
-    cdef list codes                     # by parameter of the line: IS_G, IS_OUT, IS_I, or the place in General.reads
+    cdef list codes                     # by parameter of the line: IS_G, IS_OUT, IS_I, IS_TOTAL, or the place in General.reads
     cdef unsigned long long needs       # the places in General.reads, as bits
     cdef bint needs_out
 
@@ -18,6 +18,8 @@ cdef class General(Operation):
     cdef readonly int n_positional      # parameters before those that are keyword-only
     cdef list defaults                  # by parameter; MISSING where there is none
     cdef list readers                   # by parameter; None where there is no gradient
+    cdef list adders                    # likewise: lines that add to a total in place, where there is one
+    cdef readonly object numpys         # NumPy's function of that name, or None
     cdef list reads                     # everything that some line reads of a call: (kind, position, name)
 
     cdef object call(self, list values, dict options)
@@ -26,6 +28,7 @@ cdef class General(Operation):
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
     cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1
     cdef object saved_value(self, tuple read, list arrays, object shared, dict options)
+    cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded)
     cdef object link(self, int32_t row, tuple read, object value)
 
 cdef class HandMade(Operation):

@@ -8,10 +8,10 @@ from functools import wraps
 import numpy as np
 
 from gradnerve import _engine, _sweep
-from gradnerve._engine import TensorBase
+from gradnerve._engine import TensorBase, wrap
 from gradnerve._general import Custom
 from gradnerve.ops.arithmetic import positive
-from gradnerve.tensor import Tensor, enable_grad, wrap
+from gradnerve.tensor import Tensor, enable_grad
 
 
 def grad(f, argnums=0):
@@ -61,6 +61,8 @@ def gradients(out, watching):
         raise TypeError(f"grad: the function must return a scalar, not {type(out).__name__} of shape {np.shape(out)}")
     if isinstance(out, TensorBase) and out.size != 1:
         raise TypeError(f"grad: the function must return a scalar, not a tensor of shape {out.shape}; return its sum, for the gradient of that")
+    if np.iscomplexobj(out):
+        raise TypeError("grad: the function must return a real number, not a complex one; return np.real(out) or np.abs(out)")
     tracked = isinstance(out, TensorBase) and out.requires_grad
     found = _sweep.gradients(out, watching) if tracked else [None] * len(watching)
     return [wrap(np.zeros(x.shape, x.dtype), owned=True) if g is None else g for g, x in zip(found, watching, strict=True)]

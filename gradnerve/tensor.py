@@ -8,19 +8,17 @@ Read next: functional.py, graph.py; csrc/engine.pyx for what lies below.
 
 import os
 import sys
+from copy import deepcopy
 from functools import partial
-from opcode import opmap
 
 import numpy as np
 
-from gradnerve import _engine, _program, _sweep
-from gradnerve._engine import ShapeError, TensorBase
+from gradnerve import _engine, _program, _sweep, dispatch
+from gradnerve._engine import TensorBase, wrap
 from gradnerve._general import make_by_hand
-from gradnerve.ops import arithmetic, elementwise, indexing, names, network, products, reductions, shapes, ufuncs
-from gradnerve.ops.borrowed import borrowed
-from gradnerve.ops.define import call, implementations
-
-STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
+from gradnerve.dispatch import plain_index, refuse_numpy, refuse_store, shows_values, without_gradient, written
+from gradnerve.ops import arithmetic, elementwise, indexing, network, products, reductions, scans, shapes
+from gradnerve.ops.define import as_numpys, implementations
 
 
 class Tensor(TensorBase):
@@ -88,18 +86,21 @@ class Tensor(TensorBase):
     # ---------------------------------------------------------------------------------------------- the array
 
     nbytes = property(lambda self: self._array.nbytes)
+    device = property(lambda self: "cpu")
     itemsize = property(lambda self: self._array.itemsize)
     strides = property(lambda self: self._array.strides)
     flags = property(lambda self: self._array.flags)
     T = property(shapes.transpose)
     mT = property(lambda self: shapes.swapaxes(self, -1, -2))
-    real = property(elementwise.real)
-    imag = property(elementwise.imag)
-    flat = property(lambda self: iter(self.ravel()))
+    real = property(lambda self: elementwise.real(self) if self.dtype.kind == "c" else self, dispatch.set_real)
+    imag = property(elementwise.imag, dispatch.set_imag)
+    flat = property(shapes.Flat, lambda self, values: shapes.Flat(self).__setitem__(slice(None), values))
 
     def numpy(self):
         """The value, an ndarray, as `.data`."""
         return self.data
+
+    to_numpy = numpy  # by which matplotlib takes it
 
     def item(self, *index):
         """One element as a Python number.
@@ -133,7 +134,7 @@ class Tensor(TensorBase):
 
     def __setitem__(self, index, value):
         index = plain_index(index)
-        _engine.refuse_tensors(() if isinstance(value, TensorBase) else value)
+        _engine.refuse_tensors(value)
         if not _engine.recording() or not (self.requires_grad or getattr(value, "requires_grad", False)):
             self.data[index] = value._array if isinstance(value, TensorBase) else value
             return
@@ -167,7 +168,7 @@ class Tensor(TensorBase):
         return elementwise.clip(self, min, max, out)
 
     ravel, swapaxes, squeeze = shapes.ravel, shapes.swapaxes, shapes.squeeze
-    take, repeat, diagonal, trace = shapes.take, shapes.repeat, shapes.diagonal, shapes.trace
+    take, repeat, diagonal = shapes.take, shapes.repeat, shapes.diagonal
 
     def compress(self, condition, axis=None):
         """The slices along an axis where the condition holds, as `ndarray.compress`."""
@@ -179,20 +180,48 @@ class Tensor(TensorBase):
 
     def sort(self, axis=-1, kind=None, order=None, *, stable=None):
         """Sort in place, as `ndarray.sort`; what was computed from the old values keeps them."""
-        self[...] = shapes.sort(self, axis, kind, order, stable=stable)
+        written(self, scans.sort(self, axis, kind, order, stable=stable), "sort")
 
-    def put(self, indices, values):
+    def partition(self, kth, axis=-1, kind="introselect", order=None):
+        """Partition in place, as `ndarray.partition`; what was computed from the old values keeps them."""
+        written(self, scans.partition(self, kth, axis, kind, order), "partition")
+
+    def conj(self):
+        """The complex conjugate; real numbers are their own, and as for `ndarray.conj` the result is this tensor itself."""
+        return arithmetic.conjugate(self) if self.dtype.kind == "c" else self
+
+    conjugate = conj
+
+    def put(self, indices, values, mode="raise"):
         """Set elements by their number in one row, as `ndarray.put`."""
-        self[np.unravel_index(np.arange(self.size)[np.asarray(indices)], self.shape)] = values
+        np.put(self, indices, values, mode)
+
+    def choose(self, choices, out=None, mode="raise"):
+        """From which of the choices each element comes, as `ndarray.choose`."""
+        return np.choose(self, choices, out, mode)
+
+    def resize(self, *shape, refcheck=True):
+        """Give the tensor another shape, with zeros where elements are missing, as `ndarray.resize`."""
+        _engine.check_not_leaf(self, "resize")
+        numbers = np.array(shapes.numbered(self) + 1)
+        numbers.resize(*shape, refcheck=False)  # 0 where an element is missing
+        self._become(shapes.concatenate([np.zeros(1, self.dtype), self.ravel()])[numbers])
+
+    def view(self, dtype=None, type=None):
+        """The same values; as another dtype, their bytes would have no gradient."""
+        if type is not None or dtype not in (None, self.dtype):
+            raise TypeError(f"view: a Tensor of {self.dtype} can be viewed as such only; t.astype converts, t.data.view gives the values' bytes")
+        return self[...]
 
     def __getattr__(self, name):
         if hasattr(np.ndarray, name) and not name.startswith("__"):
             raise AttributeError(f"Tensor has no {name}, as its gradient would be lost; t.data.{name} is that of the values")
         raise AttributeError(f"Tensor has no attribute {name!r}")
 
-    sum, mean, prod, max, min = reductions.sum, reductions.mean, reductions.prod, reductions.max, reductions.min
-    var, std, cumsum = reductions.var, reductions.std, reductions.cumsum
-    dot, round, conj, conjugate = products.dot, elementwise.round, arithmetic.conjugate, arithmetic.conjugate
+    sum, prod, max, min, cumsum, cumprod = reductions.sum, reductions.prod, reductions.max, reductions.min, reductions.cumsum, scans.cumprod
+    mean, var, std = as_numpys(np.mean, reductions.mean), as_numpys(np.var, reductions.var), as_numpys(np.std, reductions.std)
+    trace = as_numpys(np.trace, shapes.trace)
+    dot, round = products.dot, elementwise.round
     exp, log, tanh, sqrt, sin, cos = arithmetic.exp, arithmetic.log, arithmetic.tanh, arithmetic.sqrt, arithmetic.sin, arithmetic.cos
     relu, sigmoid, softmax, log_softmax = network.relu, network.sigmoid, network.softmax, network.log_softmax
 
@@ -208,15 +237,15 @@ class Tensor(TensorBase):
     # ---------------------------------------------------------------------------------------------- conversions
 
     def __float__(self):
-        self._refuse_store()
+        refuse_store(self, sys._getframe(1))
         return float(self._single("float"))
 
     def __int__(self):
-        self._refuse_store()
+        refuse_store(self, sys._getframe(1))
         return int(self._single("int"))
 
     def __complex__(self):
-        self._refuse_store()
+        refuse_store(self, sys._getframe(1))
         return complex(self._single("complex"))
 
     def __index__(self):
@@ -229,39 +258,40 @@ class Tensor(TensorBase):
         return format(self._single("format").item(), spec) if spec else str(self)
 
     def __array__(self, dtype=None, copy=None):
-        self._refuse_store()
-        self._refuse_numpy()
-        return np.array(self.data, dtype=dtype, copy=copy)
+        refuse_store(self, sys._getframe(1))
+        refuse_numpy(self, sys._getframe(1))
+        return np.array(self._array if copy else self.data, dtype=dtype, copy=copy)
 
     def _single(self, what):
         if self.size != 1:
             raise TypeError(f"{what}: only a tensor of size 1 is a number; this one has shape {self.shape}")
         return self._array.reshape(())
 
-    def _refuse_store(self):
-        """Refuse ``ndarray[i] = t``, which would lose the gradient: the caller is then in the middle of an item assignment."""
-        if not self.requires_grad or not _engine.recording():
-            return
-        frame = sys._getframe(2)
-        if frame.f_code.co_code[frame.f_lasti] in STORES:
-            raise TypeError("a tensor that requires grad cannot be stored into an ndarray: its gradient would be lost.\n"
-                            "  to keep the gradient:  make the target a Tensor, or use np.stack or np.concatenate\n"
-                            "  to store the value:    a[i] = t.data")  # fmt: skip
-
-    def _refuse_numpy(self):
-        """Refuse what NumPy's own Python code does with arrays only: it would go on without the gradient."""
-        caller = sys._getframe(2)
-        module = caller.f_globals.get("__name__", "")
-        if module.startswith("numpy.") and not module.startswith("numpy.testing") and self.requires_grad and _engine.recording():
-            raise TypeError(f"{module}.{caller.f_code.co_name}: NumPy would turn a tensor that requires grad into an ndarray here, and its gradient "
-                            "would be lost.\n"
-                            "  to keep the gradient:  use the function of that name in gradnerve (gn.polynomial, gn.random, gn.r_...)\n"
-                            "  for the value alone:   pass t.data")  # fmt: skip
-
     def __reduce__(self):
         if not self.is_leaf:
             raise TypeError("a result with its graph cannot be pickled or copied; use t.detach(), or t.copy() for a copy that gradients flow through")
-        return Tensor, (self._array, self.requires_grad)
+        return remade, (type(self), self.data, self.requires_grad), getattr(self, "__dict__", None) or None
+
+    def __setstate__(self, attributes):
+        self.__dict__.update(attributes)  # a class derived from Tensor has some
+
+    def __copy__(self):
+        if shows_values(sys._getframe(2)):  # matplotlib keeps a copy of what it plots
+            return np.array(self._array)
+        make, parts, attributes = self.__reduce__()
+        again = make(*parts)
+        if attributes:
+            again.__setstate__(attributes)
+        return again
+
+    def __deepcopy__(self, memo):
+        make, parts, attributes = self.__reduce__()
+        memo[id(self)] = again = make(*parts)
+        if self.requires_grad:
+            again.grad = self.grad
+        if attributes:
+            again.__setstate__(deepcopy(attributes, memo))
+        return again
 
     def __repr__(self):
         values = np.array2string(self._array, separator=", ", prefix="Tensor(")
@@ -271,44 +301,42 @@ class Tensor(TensorBase):
     def __str__(self):
         return str(self._array)
 
-    # ------------------------------------------------------------------------------------------ NumPy's protocols
+    # -------------------------------------------------------------------------------------------------- protocols
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        if method == "at":
-            return work_at(ufunc, *inputs)
-        out = out or (None,) * ufunc.nout
-        if any(target is not None and not isinstance(target, TensorBase) for target in out):
-            raise TypeError(f"{ufunc.__name__}: the result would be written into an ndarray and its gradient lost.\n"
-                            f"  instead of  a *= t  write  a = a * t")  # fmt: skip
-        if ufunc not in implementations and getattr(np, ufunc.__name__, None) is not ufunc and "scipy.special" in sys.modules:
-            import gradnerve.special  # noqa: F401  SciPy's ufuncs have their derivatives there
-        if ufunc not in implementations:
-            results = without_gradient(getattr(ufunc, method), inputs, kwargs, ufunc)
-        elif method != "__call__":
-            results = ufuncs.METHODS[method](ufunc, *inputs, **kwargs)
-        elif kwargs:
-            results = ufuncs.call(ufunc, inputs, out[0], **kwargs)
-        else:
-            results = implementations[ufunc](*inputs)
-        if not any(target is not None for target in out):
-            return results
-        written_ = [result if target is None else written(target, result, ufunc.__name__)
-                    for target, result in zip(out, results if ufunc.nout > 1 else [results], strict=True)]  # fmt: skip
-        return tuple(written_) if ufunc.nout > 1 else written_[0]
+    def __array_namespace__(self, *, api_version=None):
+        """The array API standard's functions, for Tensors: gradnerve.array_api."""
+        from gradnerve import array_api
+
+        if api_version not in (None, *array_api.VERSIONS):
+            raise ValueError(f"array API version {api_version!r} is none of {', '.join(array_api.VERSIONS)}")
+        return array_api
+
+    def to_device(self, device, /, *, stream=None):
+        """The tensor itself: there is no other device than the "cpu"."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f'to_device: a Tensor lives on the "cpu", not on {device!r}, and takes no stream')
+        return self
+
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        return self.data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method == "__call__" and not kwargs and ufunc in implementations:
+            return implementations[ufunc](*inputs)
+        return dispatch.call_ufunc(ufunc, method, inputs, **kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
-        if function in implementations:
-            result, out = call(function, args, kwargs)
-            if out is not None and not isinstance(out, TensorBase):
-                raise TypeError(f"{function.__name__}: out is an ndarray, and the result's gradient would be lost; leave out away, or pass a Tensor")
-            return result if out is None else written(out, result, function.__name__)
-        if function in names.NO_GRADIENT:
-            return without_gradient(function, args, kwargs)
-        if function in names.BORROWED:
-            return borrowed(function)(*args, **kwargs)
-        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-        why = names.OUT_OF_SCOPE.get(function.__name__, f"{name}(t.data) gives its value without a gradient")
-        raise TypeError(f"{name} takes no Tensor: {why}")
+        return dispatch.call_function(function, args, kwargs)
+
+
+def remade(kind, array, requires_grad):
+    """A copy of a leaf, for pickle and copy; without its gradient."""
+    t = kind.__new__(kind)
+    t._start(np.array(array), owned=True)
+    return t.requires_grad_(requires_grad)
 
 
 def no_gradient_method(name):
@@ -328,60 +356,8 @@ for _name in ("and", "or", "xor", "lshift", "rshift"):
     _ufunc = {"lshift": np.left_shift, "rshift": np.right_shift}.get(_name) or getattr(np, f"bitwise_{_name}")
     setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (self, other), {}, ufunc))
     setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (other, self), {}, ufunc))
+    setattr(Tensor, f"__i{_name}__", lambda self, other, ufunc=_ufunc: ufunc(self, other, out=self))
 Tensor.__invert__ = lambda self: without_gradient(np.invert, (self,), {}, np.invert)
-
-def without_gradient(function, args, kwargs, ufunc=None):
-    """NumPy's function on the values; a ufunc (comparisons, logic) gives an untracked Tensor, as any operator does."""
-    result = function(*map(values, args), **{name: values(kwargs[name]) for name in kwargs})
-    if ufunc is None:
-        return result
-    tracked = _engine.recording() and any(isinstance(a, TensorBase) and a.requires_grad for a in args)
-    if tracked and any(np.asarray(part).dtype.kind in "fc" for part in (result if isinstance(result, tuple) else [result])):
-        raise TypeError(f"{ufunc.__name__} has no derivative in gradnerve; call it on t.data for its value without a gradient")
-    return result if isinstance(result, tuple) else wrap(np.asarray(result), owned=True)
-
-
-def plain(x):
-    """The value of a Tensor; anything else as it is."""
-    return x._array if isinstance(x, TensorBase) else x
-
-
-def values(x):
-    """The same, also in lists and tuples."""
-    return type(x)(map(values, x)) if type(x) in (list, tuple) else plain(x)
-
-
-def work_at(ufunc, target, indices, *other):
-    """``ufunc.at(target, indices, *other)``."""
-    indices = plain_index(indices)
-    if not isinstance(target, TensorBase):
-        raise TypeError(f"{ufunc.__name__}.at: the result would be written into an ndarray and its gradient lost; make it a Tensor")
-    if not _engine.recording() or not any(isinstance(x, TensorBase) and x.requires_grad for x in (target, *other)):
-        ufunc.at(target.data, indices, *map(plain, other))
-        return
-    result = indexing.add_at(target, indices, *other) if ufunc is np.add else ufuncs.at(ufunc, target, indices, *other)
-    written(target, result, f"{ufunc.__name__}.at")
-
-
-def written(target, result, name):
-    """`target` stands for the result from now on: what ``out=target`` means for a Tensor."""
-    if result.shape != target.shape:
-        raise ShapeError(f"{name}: the result has shape {result.shape}, out {target.shape}")
-    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
-        raise TypeError(f"{name}: cannot put {result.dtype} values into out of {target.dtype}")
-    if not _engine.recording() or not (result.requires_grad or target.requires_grad):
-        target.data[...] = result._array
-        return target
-    _engine.check_not_leaf(target, f"{name} with out")
-    target._become(result if result.dtype == target.dtype else result.astype(target.dtype))
-    return target
-
-
-def plain_index(index):
-    """The index with arrays in place of Tensors, and nothing in it that the caller could still change."""
-    if isinstance(index, tuple):
-        return tuple(plain_index(part) for part in index)
-    return indexing.frozen(index._array if isinstance(index, TensorBase) else index)
 
 
 def as_numbers(data, dtype, copy):
@@ -390,20 +366,13 @@ def as_numbers(data, dtype, copy):
         raise TypeError("Tensor: a masked array would lose its mask; pass data.filled(value) or data.data")
     if isinstance(data, TensorBase):
         data = data._array
-    _engine.refuse_tensors(() if isinstance(data, TensorBase) else data)
+    _engine.refuse_tensors(data)
     array = np.asarray(np.array(data, dtype=dtype, copy=copy or None))
     if copy and hasattr(data, "__array__") and not isinstance(data, np.ndarray):  # which may give what it keeps itself
         array = array.copy()
     if array.dtype.kind not in "biufc":
         raise TypeError(f"Tensor: data of dtype {array.dtype} can have no gradient; pass numbers")
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def wrap(array, owned):
-    """A Tensor around an array, without a copy."""
-    t = Tensor.__new__(Tensor)
-    t._start(array, owned)
-    return t
 
 
 def asarray(data, dtype=None):
@@ -413,8 +382,8 @@ def asarray(data, dtype=None):
     >>> asarray(a).data is a
     True
     """
-    if isinstance(data, TensorBase) and dtype in (None, data.dtype):
-        return data
+    if isinstance(data, TensorBase):
+        return data if dtype is None or dtype == data.dtype else shapes.astype(data, np.dtype(dtype))
     return wrap(as_numbers(data, dtype, copy=False), owned=False)
 
 
@@ -452,4 +421,5 @@ def threads_wanted():
 
 _program.set_threads(threads_wanted())
 _engine.install(Tensor, **{name: getattr(arithmetic, name) for name in _OPERATORS}, matmul=products.matmul, real=elementwise.real,
-                astype=shapes.astype, sum_to=shapes.sum_to, where=shapes.where)  # fmt: skip
+                astype=shapes.astype, array_of=shapes.array_of, reshape=shapes.reshape, sum_to=shapes.sum_to,
+                where=shapes.where)  # fmt: skip

@@ -836,7 +836,7 @@ def test_functions_without_gradient():
 
 def test_what_is_out_of_scope_says_so_when_called():
     x = leaf([1.0, 2.0])
-    for call, why in [("np.save('x', x)", "files"), ("np.is_busday(x)", "dates"), ("np.bmat([x])", "matrix")]:
+    for call, why in [("np.save('x', x)", "files"), ("np.is_busday(x)", "dates"), ("np.savez('x', x)", "files")]:
         with raises(TypeError, call.split("(")[0], why):
             eval(call, {"np": np, "x": x})
 
@@ -966,7 +966,7 @@ ERRORS = [
     ("x['a']", (IndexError, TypeError), ["ind|int"]),
     ("np.where(x > 0, x, np.ones(4))", ValueError, ["where", r"\(2, 3\)", r"\(4,\)"]),
     ("x.max(axis=2)", ValueError, ["2"]),
-    ("x.max(0, None, True)", TypeError, ["max", "2 positional", "keepdims"]),
+    ("gn.max(x, 0, None, True, 1, 2, 3)", TypeError, ["max", "positional"]),
     ("pow(x, 2, 3)", TypeError, ["pow", "Tensor"]),
     ("np.max(x[:0])", ValueError, ["max|zero-size"]),
     ("x.bckward()", AttributeError, ["bckward"]),

@@ -1,6 +1,6 @@
 """NumPy's own Python code, run on Tensors.
 
-A third of NumPy is written in Python, composed of other NumPy functions: `gradient`, `quantile`, `cov`, `tensordot`, `polyfit`...
+A third of NumPy is written in Python, composed of other NumPy functions: `quantile`, `average`, `tensordot`, `polyfit`...
 What is composed of differentiable functions needs no derivative of its own, so we run that very code. Its module is executed
 once more with a few names changed: `asarray` keeps a Tensor, `empty` makes one, ``isinstance(t, ndarray)`` holds. The values are
 NumPy's because it is NumPy; and where a C function would turn a Tensor into an array, `Tensor.__array__` raises.
@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import sys
+import warnings
 from types import FunctionType, ModuleType
 
 import numpy as np
@@ -23,12 +24,12 @@ from gradnerve._engine import TensorBase
 
 MODULES = {f"numpy.{name}" for name in """
     _core.fromnumeric _core.function_base _core.numeric _core.shape_base fft._helper fft._pocketfft lib._arraysetops_impl
-    lib._function_base_impl lib._index_tricks_impl lib._nanfunctions_impl lib._polynomial_impl lib._shape_base_impl lib._stride_tricks_impl
-    lib._twodim_base_impl lib._type_check_impl linalg._linalg polynomial._polybase polynomial.chebyshev polynomial.hermite
+    lib._function_base_impl lib._histograms_impl lib._index_tricks_impl lib._nanfunctions_impl lib._polynomial_impl lib._shape_base_impl
+    lib._stride_tricks_impl lib._twodim_base_impl lib._type_check_impl linalg._linalg polynomial._polybase polynomial.chebyshev polynomial.hermite
     polynomial.hermite_e polynomial.laguerre polynomial.legendre polynomial.polynomial polynomial.polyutils""".split()}
 
 replaced = {}  # what stands in for an object of NumPy's in borrowed code
-special = {}  # module's name -> what stands in for its own names
+special = {}  # module's name -> what stands in for its own names, or a function that makes it of them
 codes = {}  # NumPy's function -> its code, with our names
 
 
@@ -88,8 +89,10 @@ def borrowed_module(name):
     module = ModuleType(name)
     names = vars(module)
     names.update(__builtins__=vars(builtins) | {"__import__": look_up}, __spec__=spec, __package__=spec.parent, __file__=spec.origin)
-    exec(spec.loader.get_code(name), names)
-    names.update(special.get(name, {}))
+    with warnings.catch_warnings():  # some modules set filters, which NumPy has done before
+        exec(spec.loader.get_code(name), names)
+    ours = special.get(name, {})
+    names.update(ours(names) if callable(ours) else ours)
     return module
 
 

@@ -9,11 +9,13 @@ Read next: arithmetic.py.
 """
 
 import inspect
-from functools import cache
+from functools import cache, wraps
+from itertools import takewhile
 
 import numpy as np
 
 from gradnerve._elementwise import Elementwise
+from gradnerve._engine import Operation
 from gradnerve._general import General
 
 operations = {}  # name -> operation: everything that has a derivative of its own
@@ -24,37 +26,41 @@ def zero(*_):
     """The derivative line of what is constant almost everywhere: tracked, and nothing flows back."""
 
 
-def ufunc(function, *, analytic=True, **lines):
-    """A NumPy ufunc with a derivative line for input `x` and, if it has two, `y`.
+def ufunc(function, *, name=None, analytic=True, **lines):
+    """A NumPy ufunc, or another package's, with a derivative line for input `x` and, if it has two, `y`.
 
     A line is written as for a holomorphic function, and conjugates are taken where the numbers are complex; for any other
     function pass ``analytic=False`` and write the line for dL/d(re) + i dL/d(im) itself.
     """
-    return register(Elementwise(function.__name__, function, function.nin, lines, zero, analytic), (function,))
+    return register(Elementwise(name or function.__name__, function, function.nin, lines, zero, analytic), (function,))
 
 
-def elementwise(forward, *, analytic=True, **lines):
+def elementwise(forward, *, name=None, analytic=True, **lines):
     """An elementwise function of our own: `forward`, too, is a line made of ufuncs, and runs as a program."""
     inputs = forward.__code__.co_argcount
-    return register(Elementwise(forward.__name__, forward, inputs, lines, zero, analytic), ())
+    return register(Elementwise(name or forward.__name__, forward, inputs, lines, zero, analytic), ())
 
 
-def op(forward, *, numpy=(), fast=None, analytic=True, linear=False, masks=False, **lines):
+def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, masks=False, adds=None, **lines):
     """Any NumPy code, with a line for each array parameter that has a derivative.
 
     numpy   the function of NumPy's that this implements, or several
     fast    takes the same arguments in the same order and gives the same result as `forward`, or None where it declines
     masks   selects elements: what it leaves out contributes exactly 0, never NaN
     linear  what is linear with real coefficients needs no conjugates
+    adds    parameter -> the same line, which adds what it gives to `total` in place: worth it where that is small in a large array
+
+    A line that is given a Tensor gives a Tensor.
     """
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
-    name = functions[0].__name__ if functions and forward.__name__ == "<lambda>" else forward.__name__
+    name = name or (functions[0].__name__ if functions and forward.__name__ == "<lambda>" else forward.__name__)
     parameters = inspect.signature(forward).parameters.values()
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     names = tuple(p.name for p in parameters)
     n_positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic and not linear)
+    analytic, numpys = analytic and not linear, next(iter(functions), None)
+    operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic, adds or {}, numpys)
     operation.masks = masks
     return register(operation, functions)
 
@@ -69,24 +75,49 @@ def implements(*functions):
     return decorate
 
 
+def parameters(function):
+    """The names of a function's parameters; of Python functions from their code, as `inspect.signature` would take half of our import."""
+    code = getattr(getattr(function, "_implementation", function), "__code__", None)
+    if code is None:
+        return tuple(inspect.signature(function).parameters)
+    count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_varnames[:count]
+
+
+def as_numpys(function, ours):
+    """Our composed function; or NumPy's, which leads to ours, where it is called with names or an order of arguments that only NumPy knows."""
+    if isinstance(ours, Operation):
+        return ours
+    theirs, known = parameters(function), parameters(ours)
+    if set(theirs) <= set(known) or "kwargs" in known:
+        return ours
+    at_most = theirs.index("out") if "out" in theirs else len(theirs)
+
+    @wraps(ours)
+    def either(*args, **kwargs):
+        return ours(*args, **kwargs) if len(args) <= at_most and kwargs.keys() <= set(known) else function(*args, **kwargs)
+
+    return either
+
+
 def register(operation, functions):
     operations[operation.name] = operation
     return implements(*functions)(operation)
 
 
 @cache
-def signatures(function):
+def signatures(function, ours):
     """The parameter names of a NumPy function, and what we call them where it is something else: ``{"a": "x"}``."""
-    theirs = list(inspect.signature(function).parameters)
-    ours = implementations[function]
+    parameters = inspect.signature(function).parameters.values()
+    theirs = [p.name for p in takewhile(lambda p: p.kind is not p.VAR_POSITIONAL, parameters)]  # what follows *args is called by its name
     ours = ours.names if isinstance(ours, General) else tuple(inspect.signature(ours).parameters)
     shared = [name for name in theirs if name != "out" or "out" in ours]
     return theirs, {their: our for their, our in zip(shared, ours, strict=False) if their not in ours}
 
 
-def call(function, args, kwargs):
-    """Call what implements one of NumPy's functions, with NumPy's arguments; gives the result and `out`."""
-    theirs, names = signatures(function)
+def call(function, ours, args, kwargs):
+    """Call what stands for one of NumPy's functions, with NumPy's arguments; gives the result and `out`."""
+    theirs, names = signatures(function, ours)
     if "out" in theirs and len(args) > theirs.index("out"):
         first = theirs.index("out")
         kwargs = dict(zip(theirs[first:], args[first:], strict=False)) | kwargs
@@ -94,4 +125,10 @@ def call(function, args, kwargs):
     # over the keys: items() crashes CPython 3.11 where memory runs out
     kwargs = {names.get(name, name): kwargs[name] for name in kwargs if kwargs[name] is not np._NoValue}
     out = kwargs.pop("out", None)
-    return implementations[function](*args, **kwargs), out
+    if isinstance(ours, General) and not kwargs.keys() <= set(ours.names):
+        raise TypeError(f"{function.__name__}: no such argument here: {', '.join(sorted(kwargs.keys() - set(ours.names)))}")
+    kwargs.pop("overwrite_input", None)  # NumPy may use the memory of the input, which here may belong to others, too
+    if out is not None and "dtype" in theirs and "ddof" not in theirs and kwargs.get("dtype") is None and hasattr(args[0], "dtype"):
+        wider = np.result_type(args[0].dtype, out.dtype)  # what NumPy sums in
+        kwargs |= {"dtype": wider} if wider != args[0].dtype else {}
+    return ours(*args, **kwargs), out

@@ -37,13 +37,21 @@ def getitem(x, index):
 def scatter(x, shape, index):
     """Zeros of the given shape, with `x` added at the index; a place that is named twice gets both."""
     out = np.zeros(shape, x.dtype)
-    if not repeats(index):
-        out[index] = x
-    elif isinstance(index, np.ndarray) and len(shape) > 1:
-        add_rows(out, index, x)
+    if repeats(index):
+        add_into(out, x, index)
     else:
-        np.add.at(out, index, x)
+        out[index] = x
     return out
+
+
+def add_into(total, g, index):
+    """``total[index] += g``, where a place that is named twice gets both."""
+    if not repeats(index):
+        total[index] += g
+    elif isinstance(index, np.ndarray) and total.ndim > 1:
+        add_rows(total, index, g)
+    else:
+        np.add.at(total, index, g)
 
 
 def add_rows(out, index, x):
@@ -80,7 +88,7 @@ def won(g, x_shape, index, value_shape):
     return np.reshape(scatter(getitem(g, written), (size,), writer[written]), value_shape)
 
 
-getitem = op(getitem, linear=True, x=lambda g, x_shape, index: scatter(g, x_shape, index))
+getitem = op(getitem, linear=True, x=lambda g, x_shape, index: scatter(g, x_shape, index), adds={"x": add_into})
 scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index))
 add_at  = op(add_at,  linear=True, x=lambda g: g, value=lambda g, index: getitem(g, index))
-setitem = op(setitem, linear=True, x=lambda g, index: setitem(g, index, 0), value=won)
+setitem = op(setitem, linear=True, masks=True, x=lambda g, index: setitem(g, index, 0), value=won)

@@ -8,33 +8,38 @@ Read next: ../tensor.py.
 
 import numpy as np
 
+from gradnerve.ops.define import as_numpys, implementations
+
 
 def functions(text, module=np):
-    return frozenset(getattr(module, name) for name in text.split())
+    """The functions of these names, as far as this NumPy has them."""
+    return frozenset(getattr(module, name) for name in text.split() if hasattr(module, name))
 
 
 # NumPy's own code, run on Tensors (borrowed.py)
 BORROWED = functions("""
-    append apply_along_axis apply_over_axes array_split atleast_1d atleast_2d atleast_3d average block broadcast_arrays choose column_stack corrcoef cov
-    cross cumulative_prod cumulative_sum delete diag diagflat diff dsplit dstack ediff1d extract flip gradient hsplit hstack insert ix_ kron
-    logspace geomspace linspace matrix_transpose median meshgrid nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod
-    nanquantile nanstd nansum nanvar partition percentile permute_dims piecewise poly polyadd polyder polydiv polyfit polyint polymul polysub
-    polyval ptp quantile resize rollaxis roots select sort_complex take_along_axis tensordot trapezoid tril trim_zeros triu unstack vander vsplit
-    vstack""")  # fmt: skip
+    append apply_over_axes atleast_1d atleast_2d atleast_3d average block broadcast_arrays column_stack cumulative_prod cumulative_sum delete
+    diff dsplit dstack extract geomspace histogram histogram2d histogram_bin_edges histogramdd hsplit hstack insert interp ix_ kron linspace
+    logspace matrix_transpose median meshgrid nancumprod nancumsum nanmean nanprod nansum nanvar percentile poly polyadd polyder polydiv polyfit
+    polyint polymul polysub polyval quantile resize rollaxis roots sort_complex take_along_axis tensordot trapezoid tril trim_zeros triu vsplit
+    vstack
+    """)  # fmt: skip
 BORROWED |= functions("""
-    cond cross diagonal matrix_norm matrix_power matrix_transpose multi_dot norm outer tensordot tensorinv tensorsolve trace vecdot vector_norm
+    cond cross diagonal matrix_norm matrix_power matrix_transpose multi_dot outer tensordot tensorinv trace vecdot vector_norm
     """, np.linalg)  # fmt: skip
 BORROWED |= functions("fft2 fftn fftshift hfft ifft2 ifftn ifftshift ihfft irfft2 irfftn rfft2 rfftn", np.fft)
+BORROWED |= functions("polygrid2d polyval2d", np.polynomial.polynomial)
 
 # no gradient can be asked for: Tensors stand for their values
 NO_GRADIENT = functions("""
-    all allclose any argmax argmin argpartition argsort argwhere array2string array_equal array_equiv array_repr array_str broadcast_shapes can_cast
-    common_type count_nonzero diag_indices_from digitize einsum_path flatnonzero histogram2d histogram_bin_edges histogramdd intersect1d iscomplex
-    iscomplexobj isclose isfortran isin isneginf isposinf isreal isrealobj lexsort may_share_memory min_scalar_type mintypecode
-    nanargmax nanargmin ndim nonzero packbits ravel_multi_index result_type searchsorted setdiff1d setxor1d shape shares_memory size
-    tril_indices_from triu_indices_from typename union1d unique unique_all unique_counts unique_inverse unique_values unpackbits unravel_index
+    all allclose any argmax argmin argpartition argsort argwhere array2string array_equal array_equiv array_repr array_str broadcast_shapes
+    can_cast common_type count_nonzero diag_indices_from digitize einsum_path flatnonzero intersect1d isclose iscomplex iscomplexobj isfortran
+    isin isneginf isposinf isreal isrealobj lexsort may_share_memory min_scalar_type mintypecode nanargmax nanargmin ndim nonzero packbits
+    ravel_multi_index result_type searchsorted setdiff1d setxor1d shape shares_memory size tril_indices_from triu_indices_from typename union1d
+    unique unique_all unique_counts unique_inverse unique_values unpackbits unravel_index
     """)  # fmt: skip
 NO_GRADIENT |= functions("matrix_rank", np.linalg) | functions("fftfreq rfftfreq", np.fft)
+WITHOUT_GRADIENT = {f.__name__ for f in NO_GRADIENT}
 
 # what NumPy does beside computing, and what to do instead
 FILES = "it reads or writes files; use it on t.data, or make a Tensor of what it gives"
@@ -44,10 +49,10 @@ OBJECTS = "it works on Python objects or bytes, which have no gradient; write th
 MATRICES = "np.matrix is on its way out of NumPy; use arrays with two axes"
 OUT_OF_SCOPE = {
     FILES: "fromfile fromregex genfromtxt load loadtxt memmap save savetxt savez savez_compressed",
-    DATES: "busday_count busday_offset busdaycalendar datetime_as_string datetime_data is_busday isnat",
+    DATES: "busday_count busday_offset busdaycalendar datetime64 datetime_as_string datetime_data is_busday isnat timedelta64",
     SETTINGS: """geterr geterrcall getbufsize get_include get_printoptions info printoptions set_printoptions setbufsize seterr seterrcall show_config
                  show_runtime test errstate""",
-    OBJECTS: "frompyfunc fromstring nested_iters vectorize",
+    OBJECTS: "broadcast flatiter frompyfunc fromstring nditer nested_iters recarray record ufunc vectorize",
     MATRICES: "asmatrix bmat matrix",
 }  # fmt: skip
 OUT_OF_SCOPE = {name: why.format(name) for why, names in OUT_OF_SCOPE.items() for name in names.split()}
@@ -55,18 +60,22 @@ OUT_OF_SCOPE = {name: why.format(name) for why, names in OUT_OF_SCOPE.items() fo
 
 # types and constants
 PLAIN = """
-    bool bool_ byte bytes_ c_ cdouble character clongdouble complex128 complex64 complexfloating csingle double dtype e euler_gamma finfo flexible
-    float16 float32 float64 floating generic half iinfo inexact inf int16 int32 int64 int8 int_ intc integer intp issubdtype isdtype iterable isscalar
-    long longdouble longlong nan ndarray newaxis number object_ pi promote_types r_ s_ short signedinteger single sctypeDict
-    ubyte uint uint16 uint32 uint64 uint8 uintc uintp ulong ulonglong unsignedinteger ushort void True_ False_ base_repr binary_repr
-    format_float_positional format_float_scientific diag_indices mask_indices tril_indices triu_indices ndenumerate ndindex index_exp mgrid ogrid"""
+    False_ ScalarType True_ base_repr binary_repr bool bool_ byte bytes_ c_ cdouble character clongdouble complex128 complex256 complex64
+    complexfloating csingle diag_indices double dtype e euler_gamma finfo flexible float128 float16 float32 float64 floating
+    format_float_positional format_float_scientific generic half iinfo index_exp inexact inf int16 int32 int64 int8 int_ intc integer intp
+    isdtype isscalar issubdtype iterable little_endian long longdouble longlong mask_indices mgrid nan ndarray ndenumerate ndindex newaxis number
+    object_ ogrid pi promote_types r_ s_ sctypeDict short signedinteger single str_ tril_indices triu_indices typecodes ubyte uint uint16
+    uint32 uint64 uint8 uintc uintp ulong ulonglong unsignedinteger ushort void
+    """
 
 
-def of_numpy():
-    """NumPy's names that gradnerve has because they work with Tensors as they are."""
-    ufuncs = {name: what for name, what in vars(np).items() if isinstance(what, np.ufunc) and name not in OUT_OF_SCOPE}
+def numpys():
+    """NumPy's names that gradnerve has, too, and what they are here."""
+    hashable = {name: what for name, what in vars(np).items() if getattr(what, "__hash__", None)}
+    ours = {name: as_numpys(what, implementations[what]) for name, what in hashable.items() if what in implementations}
     grouped = {f.__name__: f for f in BORROWED | NO_GRADIENT if getattr(np, f.__name__, None) is f}
-    return ufuncs | grouped | {name: getattr(np, name) for name in PLAIN.split() if hasattr(np, name)}
+    ufuncs = {name: what for name, what in vars(np).items() if isinstance(what, np.ufunc) and name not in OUT_OF_SCOPE}
+    return ufuncs | grouped | {name: getattr(np, name) for name in PLAIN.split() if hasattr(np, name)} | ours
 
 
 def why_not(name):

@@ -13,6 +13,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from gradnerve._loops import broadcast_view
 from gradnerve.ops.define import implements, op
 from gradnerve.ops.indexing import getitem
+from gradnerve.ops.values import array_of, holds_tensors, value
 
 
 def reshape(x, shape, order="C", *, copy=None):
@@ -102,6 +103,7 @@ def concatenate(arrays, axis=0, *, dtype=None, casting="same_kind"):
     >>> concatenate([[1, 2], [3]])
     array([1, 2, 3])
     """
+    arrays = [array_of(x) if holds_tensors(x) else x for x in arrays]
     if axis is None:
         arrays, axis = [ravel(x) for x in arrays], 0
     shapes = [x.shape if hasattr(x, "shape") else np.shape(x) for x in arrays]
@@ -168,17 +170,56 @@ def numbered(x):
     return np.arange(x.size).reshape(x.shape)
 
 
+class Flat:
+    """The elements in one row, to be read and written: what `t.flat` is, as `ndarray.flat`."""
+
+    def __init__(self, base):
+        self.base, self.index = base, 0
+
+    def __len__(self):
+        return self.base.size
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.index == self.base.size:
+            raise StopIteration
+        self.index += 1
+        return self[self.index - 1]
+
+    def __getitem__(self, index):
+        return reshape(self.base, -1)[index]
+
+    def __setitem__(self, index, values):
+        np.empty_like(value(self.base)).flat[value(index)] = value(values)  # or NumPy's error
+        places = np.arange(self.base.size)[value(index)]
+        if np.size(value(values)):
+            values = reshape(cycled(values, places.size), places.shape)
+            self.base[np.unravel_index(places, self.base.shape) if self.base.ndim else ...] = values
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("t.flat is no array; t.ravel() is one, with its gradient, and t.data.flat has the values")
+
+
+def cycled(x, count):
+    """The first elements of `x` in one row, over and over again."""
+    x = reshape(x if hasattr(x, "dtype") else np.asarray(x), -1)
+    return x if x.size == count else getitem(x, np.arange(count) % max(x.size, 1))
+
+
 def moves(function, name="a"):
     """A function of NumPy's that only moves elements of argument `name`: run on their numbers, it tells where each comes from."""
     signature = inspect.signature(function)
 
     def moved(*args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        x = bound.arguments[name]
-        if not hasattr(x, "requires_grad"):
+        arguments = signature.bind(*args, **kwargs)
+        given = arguments.arguments
+        if given.get("out") is not None or not holds_tensors((*given.values(),)):  # with `out`, NumPy's protocol comes back here
             return function(*args, **kwargs)
-        bound.arguments[name] = numbered(x)
-        return getitem(reshape(x, -1), function(*bound.args, **bound.kwargs))
+        x = array_of(given[name], like=given.values())
+        given.update({key: value(given[key]) for key in given}, **{name: numbered(x)})
+        return getitem(reshape(x, -1), function(*arguments.args, **arguments.kwargs))
 
     moved.__name__, moved.__wrapped__ = function.__name__, function
     moved.__doc__ = f"As `np.{function.__name__}`: the elements in other places."
@@ -188,6 +229,7 @@ def moves(function, name="a"):
 take, repeat, diagonal, roll = moves(np.take), moves(np.repeat), moves(np.diagonal), moves(np.roll)
 rot90, fliplr, flipud = moves(np.rot90, "m"), moves(np.fliplr, "m"), moves(np.flipud, "m")
 tile, compress = moves(np.tile, "A"), moves(np.compress)
+sliding_window_view = moves(np.lib.stride_tricks.sliding_window_view, "x")
 
 
 @implements(np.trace)
@@ -198,21 +240,6 @@ def trace(x, offset=0, axis1=0, axis2=1, dtype=None):
     2.0
     """
     return np.sum(diagonal(x, offset, axis1, axis2), -1, dtype)
-
-
-@implements(np.sort)
-def sort(x, axis=-1, kind=None, order=None, *, stable=None):
-    """The elements in ascending order along an axis, as `np.sort`.
-
-    >>> sort([3, 1, 2])
-    array([1, 2, 3])
-    """
-    if not hasattr(x, "requires_grad"):
-        return np.sort(x, axis, kind, order, stable=stable)
-    if axis is None:
-        x, axis = reshape(x, -1), -1
-    places = np.argsort(x, axis, kind, order, stable=stable)
-    return getitem(reshape(x, -1), np.take_along_axis(numbered(x), places, axis))
 
 
 # --- select ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,10 @@ SAMPLES  name -> function that returns a list of (args, kwargs): arrays and numb
 TIES     name -> list of (args, kwargs, gradients of sum(f(*args)) written by hand, None for an argument without one): kinks, ties, infinities, NaN
 ERRORS   name -> list of (args, kwargs, exception, regular expression that its message matches)
 ALIASES  second name -> name
+ELSEWHERE  name of an operation -> the test file that checks it, where no sample can
 CALLS    name -> function to call in place of gn.name and np.name, for arrays and Tensors alike: where a name works in place, or has free choices
+REFERENCES  name -> function of another package than NumPy that gives the values, for arrays
+NO_COMPLEX_STEP  name of a holomorphic function -> why its values so near the real axis are not exact
 
 A domain is a function of (generator, shape) that returns float64 or complex128 values; the layouts make it into arrays of every kind of memory.
 """

@@ -66,8 +66,7 @@ OPTIONS = {
                      plain((2, 3, 4), shape=(3, 1)), plain((0, 3), shape=(1, 3)), plain((2, 3), shape=(2, 3)), plain((), shape=()),
                      plain((3, 5, 4), shape=(3, 1, 4)), plain((0,), shape=(1,)), plain(4, shape=(1,))],
     "sum_to":       [plain((3,), shape=(2, 3)), plain((), shape=(2, 3)), plain((2, 1), shape=(2, 3)), plain((3, 1), shape=BOX),
-                     plain((1,), shape=(5,)),
-                     plain((1, 3, 4), shape=BOX), plain((2, 3), shape=(2, 3)), plain((1,), shape=(0,)), plain((), shape=())],
+                     plain((1,), shape=(5,)), plain((1, 3, 4), shape=BOX), plain((2, 3), shape=(2, 3)), plain((1,), shape=(0,)), plain((), shape=())],
     "flip":         [plain(), plain(0, shape=BOX), plain(-1, shape=BOX), plain((0, 2), shape=BOX), plain(axis=1, shape=(2, 0, 3))],
     "copy":         [plain(), plain(order="F")],
     "astype":       [plain(np.float64), plain(np.complex128), plain("complex128", copy=False)],
@@ -124,7 +123,7 @@ def add_at():
 
 
 def added_at(x, index, value):
-    x = +x
+    x = x.copy() if hasattr(x, "requires_grad") else np.array(x)
     np.add.at(x, index, value)
     return x
 
@@ -167,8 +166,133 @@ def where():
     return [*samples, ((np.array([0, 2]), values(2), 1.5), {}), ((MASK, 0, values(2, 3, dtype=np.float32)), {}), ((MASK,), {})]
 
 
+# ---- functions that are composed, or NumPy's own code ---------------------------------------------------------------------------------
+
+COMPOSED = {
+    "permute_dims": OPTIONS["transpose"],
+    "matrix_transpose": [plain(shape=BOX), plain(shape=(2, 3)), plain(shape=(2, 0, 3)), plain(shape=(1, 1))],
+    "rollaxis":     [plain(2, shape=BOX), plain(0, 2, shape=BOX), plain(-1, 1, shape=BOX), plain(axis=1, start=3, shape=BOX), plain(0, shape=(5,))],
+    "atleast_1d":   [plain()],
+    "atleast_2d":   [plain()],
+    "atleast_3d":   [plain()],
+    "repeat":       [plain(2), plain(0), plain(3, axis=-1, shape=BOX), plain([1, 0, 2], axis=0, shape=(3, 1, 4)), plain([2], 0, shape=(5,)),
+                     plain([1, 3], 0, shape=(2, 0, 3)), plain(np.array(2), shape=(5,))],
+    "tile":         [plain(2), plain(()), plain((2, 1)), plain((2, 1, 3), shape=(2, 3)), plain(0, shape=(2, 3)), plain([1, 2], shape=BOX)],
+    "roll":         [plain(2), plain(-1, axis=0, shape=BOX), plain((1, 2), (0, 1), shape=BOX), plain(1, (0, 2), shape=BOX),
+                     plain((1, 2), 0, shape=(5,)), plain(7, shape=(5,)), plain(1, -1, shape=(2, 0, 3))],
+    "fliplr":       [plain(shape=(2, 3)), plain(shape=BOX), plain(shape=(2, 0, 3))],
+    "flipud":       [plain(shape=(5,)), plain(shape=(2, 3)), plain(shape=BOX)],
+    "rot90":        [plain(shape=(2, 3)), plain(2, shape=(2, 3)), plain(3, (0, 2), shape=BOX), plain(-1, axes=(2, 1), shape=BOX),
+                     plain(4, shape=(2, 3)), plain(shape=(0, 3))],
+    "diagonal":     [plain(shape=(2, 3)), plain(1, shape=(2, 3)), plain(-1, 1, 0, shape=(2, 3)), plain(axis1=0, axis2=2, shape=BOX),
+                     plain(9, shape=(2, 3)), plain(0, -1, -2, shape=BOX), plain(shape=(0, 3))],
+    "tril":         [plain(shape=(2, 3)), plain(1, shape=BOX), plain(k=-1, shape=(2, 3)), plain(shape=(5,)), plain(9, shape=(2, 3)),
+                     plain(shape=(0, 3))],
+    "take":         [plain([0, 2, 2], shape=(5,)), plain([[0, 1], [1, 1]], 1, shape=BOX), plain(-1, axis=0, shape=BOX),
+                     plain([7, -9], mode="wrap", shape=(5,)),
+                     plain([7, -9], None, None, "clip", shape=(2, 3)), plain(np.array([3]), axis=-1, shape=BOX),
+                     plain(np.zeros(0, int), 0, shape=(2, 3)),
+                     plain(0, shape=(1,)), plain([0], shape=()), plain([1, 0], 0, shape=(2, 0, 3)), plain(np.array([[11]]), mode="raise", shape=BOX)],
+    "take_along_axis": [plain(np.array([[2, 0], [1, 1]]), 1, shape=(2, 3)), plain(np.array([0, 5, 5]), None, shape=(2, 3)),
+                     plain(np.array([[[1]], [[0]]]), axis=0, shape=BOX), plain(np.array([[-1, 0, 0, 1]]), shape=(3, 2)),
+                     plain(np.array([4, -5]), -1, shape=(5,)), plain(np.zeros((2, 0), int), 1, shape=(2, 3))],
+    "resize":       [plain((3, 4), shape=(5,)), plain((2,), shape=BOX), plain(7, shape=(2, 3)), plain((0, 2), shape=(5,)), plain((2, 3), shape=(0,)),
+                     plain((2, 2), shape=()), plain((), shape=(5,)), plain((4, 3, 2), shape=BOX)],
+    "trim_zeros":   [plain(shape=(5,)), plain("f", shape=(5,)), plain("b", shape=(1,)), plain(shape=(0,))],
+    "trimmed":      [plain(np.array([0, 1, 0, 1, 0]), shape=(5,)), plain(np.array([0, 1, 0, 1, 0]), trim="f", shape=(5,)),
+                     plain(np.array([0, 0, 1, 1, 0]), trim="b", shape=(5,)), plain(np.zeros(5, int), shape=(5,)),
+                     plain(np.array([[0, 0, 0], [0, 1, 0]]), shape=(2, 3)), plain(np.array([[0, 0, 0], [0, 1, 0]]), axis=1, shape=(2, 3))],
+    "sliding_window_view": [plain(2, shape=(5,)), plain(5, shape=(5,)), plain((2, 2), shape=(2, 3)), plain(2, 1, shape=BOX),
+                            plain((2, 3), axis=(0, -1), shape=BOX),
+                     plain((2, 2), (1, 1), shape=BOX), plain(1, shape=(1,)), plain((), (), shape=(5,))],
+    "flat":         [plain(0, shape=(2, 3)), plain(-1, shape=BOX), plain(slice(1, None, 2), shape=BOX), plain([0, 0, 3], shape=(2, 3)),
+                     plain(..., shape=(2, 3)), plain(np.array([True, False, True, False, True]), shape=(5,)), plain(0, shape=())],
+}
+COMPOSED["triu"] = COMPOSED["tril"]
+
+
+class Named:
+    """A function that prints the same in every run: a sample draws its random numbers by what it prints."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, *args, **kwargs):
+        return self.function(*args, **kwargs)
+
+    def __repr__(self):
+        return self.function.__qualname__
+
+
+def broadcast_arrays():
+    shapes = [[(2, 3), (3,), (2, 1)], [(), (0,)], [(1,), (1, 1)], [BOX, (3, 1)], [(2, 3)]]
+    return [(tuple(values(*shape, dtype=DTYPES[(k + i) % 3], seed=k + i) for i, shape in enumerate(group)), {}) for k, group in enumerate(shapes * 2)]
+
+
+def several():
+    """For `atleast_...d`: one array and more."""
+    return [*cross(ANY, [plain()], least=8), ((values(), values(3), values(2, 3)), {}), ((values(0), values(1)), {})]
+
+
+def meshgrid():
+    samples = []
+    for k, options in enumerate([{}, {"sparse": True}, {"indexing": "ij"}, {"copy": False}, {"indexing": "ij", "sparse": True, "copy": False}]):
+        for sizes in [(2, 3), (2, 1, 3), (4,), (2, 0)]:
+            samples.append((tuple(values(n, dtype=DTYPES[k % 3], seed=i) for i, n in enumerate(sizes)), options))
+    return [*samples, ((values(), values(1)), {}), ((values(2, dtype=np.float32), values(3)), {})]
+
+
+def compress():
+    cases = [((5,), [True, False, True], {}), ((5,), [False] * 5, {}), ((2, 3), [True, False, True, False, True, True], {}),
+             (BOX, [False, True], {"axis": 0}),
+             (BOX, [True, False, True, True], {"axis": -1}), ((2, 3), [0, 2, 1], {"axis": 1}), ((0,), [], {}), ((), [True], {}),
+             (BOX, [True], {"axis": 1}), ((2, 0, 3), [True, True], {"axis": 0})]
+    return [((condition, layouts(*shape, dtype=DTYPES[k % 3])[k % 4 if shape else 0]), options)
+            for k, (shape, condition, options) in enumerate(cases)]
+
+
+def extract():
+    cases = [((2, 3), MASK), ((5,), [True, False, True, True, False]), ((), True), ((0,), []), ((2, 3), [1, 0, 2, 0, 0, 1]),
+             (BOX, np.zeros(BOX, int))]
+    return [((condition, layouts(*shape, dtype=DTYPES[k % 3])[k % 4 if shape else 0]), {}) for k, (shape, condition) in enumerate(cases * 2)]
+
+
+def total(v, scale=1.0): return scale * v.sum()
+def cubed(v): return v**3
+def squares(v): return v[:2, None] * v
+def one_more(v): return np.append(v, v[0] * v[-1])
+
+
+def apply_along_axis():
+    samples = []
+    for k, function in enumerate((total, cubed, squares, one_more)):
+        for axis, shape in [(0, (5,)), (1, (2, 3)), (0, (2, 3)), (-2, BOX)]:
+            samples.append(((Named(function), axis, layouts(*shape, dtype=DTYPES[k % 3 if k else 0])[k]), {}))
+    return [*samples, ((Named(total), 0, values(2, 3), 2.0), {}), ((Named(total), 0, values(2, 3)), {"scale": 3.0}),
+            ((Named(cubed), 1, values(2, 0)), {})]
+
+
+def apply_over_axes():
+    forms = [(np.sum, 0, (5,)), (np.sum, [0, 2], BOX), (np.sum, (1,), BOX), (np.max, [0, -1], BOX), (np.cumsum, 1, (2, 3)), (np.mean, [0, 1], (2, 3))]
+    return [((Named(function), layouts(*shape, dtype=DTYPES[k % 2])[k % 4], axes), {}) for k, (function, axes, shape) in enumerate(forms * 2)]
+
+
+def ix_():
+    return [(tuple(values(n, dtype=DTYPES[k % 3], seed=i) for i, n in enumerate(sizes)), {})
+            for k, sizes in enumerate([(2, 3), (4,), (1, 2, 3), (0, 2)] * 2)
+            ] + [((values(2), [0, 1]), {}), ((np.array([True, False]), values(2)), {})]
+
+
 SAMPLES = {name: partial(cross, ANY, options, DTYPES[:2] if name == "astype" else DTYPES) for name, options in OPTIONS.items()}
-SAMPLES |= {f.__name__: f for f in (getitem, scatter, setitem, add_at, concatenate, stack, where)}
+SAMPLES |= {name: partial(cross, ANY, options, least=12) for name, options in COMPOSED.items()}
+SAMPLES |= {f.__name__: f for f in (getitem, scatter, setitem, add_at, concatenate, stack, where, broadcast_arrays, meshgrid, compress, extract,
+                                    apply_along_axis, apply_over_axes, ix_)}
+SAMPLES |= dict.fromkeys(("atleast_1d", "atleast_2d", "atleast_3d"), several)
+CALLS |= {
+    "sliding_window_view": np.lib.stride_tricks.sliding_window_view,
+    "trimmed": lambda x, mask, **options: np.trim_zeros(x * mask, **options),
+    "flat": lambda x, index: x.flat[index],
+}
 
 nan, inf = np.nan, np.inf
 TIES = {
@@ -180,6 +304,11 @@ TIES = {
                 ((np.zeros((2, 2)), ([0, 0], [1, 1]), np.array([1.0, 2.0])), {}, ([[1.0, 0.0], [1.0, 1.0]], None, [0.0, 1.0])),
                 ((np.zeros(2), np.array([[0, 1], [1, 0]]), np.array([[1.0, 2.0], [3.0, 4.0]])), {}, ([0.0, 0.0], None, [[0.0, 0.0], [1.0, 1.0]]))],
     "broadcast_to": [((np.array(1.0), (3, 4)), {}, (12.0, None))],
+    "take": [((np.array([1.0, 2.0, 3.0]), [0, 0, -1]), {}, ([2.0, 0.0, 1.0], None)),
+             ((np.array([1.0, 2.0]), [5, -5]), {"mode": "clip"}, ([1.0, 1.0], None))],
+    "trim_zeros": [((np.array([0.0, 1.0, 0.0, 2.0, 0.0]),), {}, ([0.0, 1.0, 1.0, 1.0, 0.0],)), ((np.zeros(3),), {}, (0.0,))],
+    "tril": [((np.array([[1.0, nan], [inf, 2.0]]),), {}, ([[1.0, 0.0], [1.0, 1.0]],))],
+    "triu": [((np.array([[1.0, nan], [inf, 2.0]]),), {}, ([[1.0, 1.0], [0.0, 1.0]],))],
 }
 
 a, b = np.ones(3), np.ones((2, 3))
@@ -208,4 +337,27 @@ ERRORS = {
                                                          ([True, False], "boolean index"))],
     "setitem": [((a, 10, 1.0), {}, IndexError, "out of bounds"), ((a, slice(2), a), {}, ValueError, "could not broadcast"),
                 ((a, [0, 99], 1.0), {}, IndexError, "99 is out of bounds")],
+    "repeat": [((a, [1, 2]), {}, ValueError, "broadcast"), ((a, -1), {}, ValueError, "negative"), ((a, 2, 1), {}, ValueError, "axis 1")],
+    "tile": [((a, -1), {}, ValueError, "negative")],
+    "roll": [((a, 1, 2), {}, ValueError, "axis 2"), ((a, (1, 2), (0, 0, 0)), {}, ValueError, "broadcast")],
+    "rot90": [((a,), {}, ValueError, "different|dimensions|Axes|axes"), ((b, 1, (0, 0)), {}, ValueError, "different")],
+    "fliplr": [((a,), {}, ValueError, "2-d")], "flipud": [((np.array(1.0),), {}, ValueError, "1-d")],
+    "take": [((a, [3]), {}, IndexError, "out of bounds"), ((a, 0, 1), {}, ValueError, "axis 1"),
+             ((a, 0), {"mode": "x"}, ValueError, "clipmode|mode")],
+    "take_along_axis": [((a, np.array([3]), 0), {}, IndexError, "out of bounds"), ((b, np.array([0]), 0), {}, ValueError, "dimensions"),
+                        ((a, np.array([0.5]), 0), {}, IndexError, "integer")],
+    "diagonal": [((a,), {}, ValueError, "at least two"), ((b, 0, 1, 1), {}, ValueError, "same")],
+    "compress": [(([True] * 4, a), {}, IndexError, "out of bounds"), (([True], a), {"axis": 1}, ValueError, "axis 1")],
+    "extract": [(([True] * 4, a), {}, IndexError, "out of bounds")],
+    "broadcast_arrays": [((a, np.ones(4)), {}, ValueError, "broadcast")],
+    "rollaxis": [((b, 2), {}, ValueError, "axis 2"), ((b, 0, 4), {}, ValueError, "start")],
+    "matrix_transpose": [((a,), {}, ValueError, "2-dimensional")],
+    "permute_dims": [((b, (0, 0)), {}, ValueError, "repeated axis")],
+    "meshgrid": [((a,), {"indexing": "zz"}, ValueError, "indexing"), ((a,), {"sparce": True}, TypeError, "sparce")],
+    "resize": [((a, (-1,)), {}, ValueError, "negative")],
+    "apply_along_axis": [((Named(total), 1, a), {}, ValueError, "axis 1"), ((Named(total), 0, np.ones((2, 0))), {}, ValueError, "no row")],
+    "apply_over_axes": [((np.sum, a, 1), {}, ValueError, "axis 1")],
+    "ix_": [((b,), {}, ValueError, "1 dimensional")],
+    "sliding_window_view": [((a, 4), {}, ValueError, "larger"), ((a, 1, 1), {}, ValueError, "axis 1"), ((a, (1, 1)), {}, ValueError, "window_shape")],
+    "flat": [((a, 3), {}, IndexError, "out of bounds"), ((a, (0, 0)), {}, IndexError, "")],
 }

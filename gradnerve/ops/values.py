@@ -1,0 +1,52 @@
+"""What an argument is: a Tensor, a list with Tensors in it, an array, a number.
+
+Read next: shapes.py.
+"""
+
+import numpy as np
+
+from gradnerve._engine import TensorBase, holds_tensors, recording
+
+__all__ = ["any_tensor", "array_of", "holds_tensors", "tensor_like", "tracked", "value", "values"]
+
+
+def any_tensor(*xs):
+    """Whether there are Tensors among these."""
+    return any(isinstance(x, TensorBase) for x in xs)
+
+
+def tracked(*xs):
+    """Whether what is computed from these is recorded."""
+    return recording() and any(isinstance(x, TensorBase) and x.requires_grad for x in xs)
+
+
+def value(x):
+    """The array of a Tensor, without its history; anything else as it is."""
+    return x._array if isinstance(x, TensorBase) else x
+
+
+def values(x):
+    """The same, also in lists and tuples."""
+    return type(x)(map(values, x)) if type(x) in (list, tuple) else value(x)
+
+
+def tensor_like(x):
+    """A Tensor or an array as it is, anything else as an array."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def array_of(x, *, like=()):
+    """A Tensor as it is, Tensors in nested lists as one, and anything else as an array, or a Tensor if `like` holds one."""
+    if isinstance(x, TensorBase):
+        return x
+    like = next(tensors([x, *like]), None)
+    return np.asarray(x) if like is None else np.asarray(x, like=like)
+
+
+def tensors(x):
+    """The Tensors in nested lists."""
+    for part in x:
+        if isinstance(part, TensorBase):
+            yield part
+        elif isinstance(part, (list, tuple)):
+            yield from tensors(part)
