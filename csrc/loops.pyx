@@ -600,8 +600,19 @@ cdef ndarray matmul_or_none(ndarray x, ndarray y):
 
 # ------------------------------------------------------------------------------------------- floating-point trouble
 
+cdef extern from *:
+    """
+    static int gradnerve_pending(void) { return PyErr_Occurred() ? -1 : 0; }
+    """
+    int pending_error "gradnerve_pending"() except -1
+
+
 cdef bint trouble() except -1:
-    """Whether a loop has raised a floating-point flag that np.errstate does not ignore. NumPy's own call then warns or raises."""
+    """Whether a loop has raised a floating-point flag that np.errstate does not ignore. NumPy's own call then warns or raises.
+
+    A loop of SciPy's may also have raised an exception, which then is raised here.
+    """
+    pending_error()
     cdef int flags = fetestexcept(FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW | FE_UNDERFLOW)
     if flags == 0:
         return False

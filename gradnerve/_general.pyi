@@ -6,7 +6,6 @@ from gradnerve._engine import Operation, TensorBase
 from gradnerve._engine import ShapeError as ShapeError
 
 MISSING: object
-SPECIAL: dict[str, int]
 
 class Reader:
     def __init__(self, line: Callable[..., Any] | None) -> None: ...

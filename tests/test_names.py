@@ -85,6 +85,19 @@ def test_every_differentiable_name_has_samples(name):
     assert all(isinstance(out, gn.Tensor) for out in sample.call(CALLS.get(name) or found(np, name), [leaf(a) for a in sample.arrays]))
 
 
+SPECIAL = """erf erfc erfinv erfcinv erfcx expit logit log_expit gamma gammaln gammasgn rgamma digamma psi polygamma multigammaln beta betaln
+    betainc gammainc gammaincc zeta i0 i0e i1 i1e iv ive j0 j1 jn y0 y1 yn k0 k1 ndtr log_ndtr ndtri xlogy xlog1py entr rel_entr kl_div
+    logsumexp softmax log_softmax expm1 log1p sinc sici expi exp1 dawsn""".split()
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_every_special_function_has_samples(name):
+    pytest.importorskip("scipy")
+    assert callable(getattr(gn.special, name))
+    numbered = [key for key in SAMPLES if key in (f"special.{name}", name, f"special.{name}_x", f"special.{name}_n")]
+    assert ALIASES.get(f"special.{name}") in SAMPLES or numbered, f"write samples (tests/samples) for {name}"
+
+
 # ---- methods -----------------------------------------------------------------------------------------------------------------------
 
 METHODS = """all any argmax argmin argpartition argsort astype choose clip compress conj conjugate copy cumprod cumsum diagonal dot fill
