@@ -10,8 +10,8 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, explained, exposed, give_row,
-                                helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor, parameters_of, row_of,
-                                saved_tensor, value_of)
+                                helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor,
+                                parameters_of, row_of, saved_tensor, value_of)
 from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport clear_trouble
 
@@ -62,7 +62,7 @@ cdef object call_general(PyObject* callable, PyObject** args, size_t nargs, PyOb
         for k in range(0 if names == NULL else len(<tuple>names)):
             options[(<tuple>names)[k]] = <object>args[n + k]
         return op.call(values, options)
-    if op.numpys is not None and (n > op.n_positional or names != NULL and not set(<tuple>names) <= set(op.names)):
+    if op.numpys is not None and (n > op.n_positional or names != NULL and not op.knows(<object>names)):
         return PyObject_Vectorcall(op.numpys, args, nargs, names)
     if op.fast is not None:
         out = PyObject_Vectorcall(op.fast, args, nargs, names)
@@ -123,7 +123,7 @@ cdef class General(Operation):
         cdef object shared = None
         cdef int k
         if not self.variadic:
-            if self.numpys is not None and (len(values) > self.n_positional or options and not options.keys() <= set(self.names)):
+            if self.numpys is not None and (len(values) > self.n_positional or options and not self.knows(options)):
                 return self.numpys(*values, **options)      # NumPy's order and names of arguments, `out` among them
             self.bind(values, options)
         arrays = list(values)
@@ -144,6 +144,13 @@ cdef class General(Operation):
         finally:
             clear_trouble()
         return self.finish(values, arrays, shared, options, out if cnp.PyArray_CheckExact(out) else np.asarray(out))
+
+    cdef bint knows(self, object names):
+        """Whether these are names of parameters."""
+        for name in names:
+            if name not in self.names:
+                return False
+        return True
 
     cdef list input_names(self, int n):
         return [f"{self.names[0]}[{k}]" for k in range(n)] if self.variadic else list(self.names)

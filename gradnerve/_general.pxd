@@ -23,6 +23,7 @@ cdef class General(Operation):
     cdef list reads                     # everything that some line reads of a call: (kind, position, name)
 
     cdef object call(self, list values, dict options)
+    cdef bint knows(self, object names)
     cdef int bind(self, list values, dict options) except -1
     cdef object run(self, list arrays, dict options)
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)

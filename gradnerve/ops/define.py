@@ -88,14 +88,14 @@ def as_numpys(function, ours):
     """Our composed function; or NumPy's, which leads to ours, where it is called with names or an order of arguments that only NumPy knows."""
     if isinstance(ours, Operation):
         return ours
-    theirs, known = parameters(function), parameters(ours)
-    if set(theirs) <= set(known) or "kwargs" in known:
+    theirs, known = parameters(function), frozenset(parameters(ours))
+    if known.issuperset(theirs) or "kwargs" in known:
         return ours
     at_most = theirs.index("out") if "out" in theirs else len(theirs)
 
     @wraps(ours)
     def either(*args, **kwargs):
-        return ours(*args, **kwargs) if len(args) <= at_most and kwargs.keys() <= set(known) else function(*args, **kwargs)
+        return ours(*args, **kwargs) if len(args) <= at_most and known.issuperset(kwargs) else function(*args, **kwargs)
 
     return either
 
