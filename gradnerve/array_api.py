@@ -16,6 +16,9 @@ import numpy as np
 import gradnerve as gn
 from gradnerve._engine import TensorBase, wrap
 
+if not hasattr(np, "__array_namespace_info__"):
+    raise ImportError(f"gradnerve.array_api needs NumPy 2.1 or newer, which has the standard's functions; this is {np.__version__}")
+
 __array_api_version__ = "2024.12"
 __array_namespace_info__ = np.__array_namespace_info__
 VERSIONS = ["2021.12", "2022.12", "2023.12", "2024.12"]

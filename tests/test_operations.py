@@ -34,7 +34,16 @@ def table(name):
 
 
 SAMPLES, TIES, ERRORS, ALIASES, CALLS, REFERENCES = map(table, ("SAMPLES", "TIES", "ERRORS", "ALIASES", "CALLS", "REFERENCES"))
-NAMES = sorted(SAMPLES)
+
+def found(package, name):
+    """The function of a dotted name, or None."""
+    try:
+        return operator.attrgetter(name)(package)
+    except AttributeError:
+        return None
+
+
+NAMES = sorted(name for name in SAMPLES if name in CALLS or name in operations or found(gn, name))  # an older NumPy has fewer
 
 # Operations that users reach only through another function, on whose samples they run.
 PARTS = {"clamp": "clip", "fraction": "modf", "integer": "modf", "mantissa": "frexp", "root": "std", "label_entropy": "cross_entropy", "i1": "i0"}
@@ -137,14 +146,6 @@ def tensor_setitem(x, index, value):
     out = x.copy()
     out[index] = value
     return out
-
-
-def found(package, name):
-    """The function of a dotted name, or None."""
-    try:
-        return operator.attrgetter(name)(package)
-    except AttributeError:
-        return None
 
 
 def ours(name):

@@ -75,11 +75,19 @@ def implements(*functions):
     return decorate
 
 
+def signature_of(function):
+    """The signature of a function; an empty one for C functions of which older NumPys tell none."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return inspect.Signature()
+
+
 def parameters(function):
     """The names of a function's parameters; of Python functions from their code, as `inspect.signature` would take half of our import."""
     code = getattr(getattr(function, "_implementation", function), "__code__", None)
     if code is None:
-        return tuple(inspect.signature(function).parameters)
+        return tuple(signature_of(function).parameters)
     count = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
     return code.co_varnames[:count]
 
@@ -108,7 +116,7 @@ def register(operation, functions):
 @cache
 def signatures(function, ours):
     """The parameter names of a NumPy function, and what we call them where it is something else: ``{"a": "x"}``."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = signature_of(function).parameters.values()
     theirs = [p.name for p in takewhile(lambda p: p.kind is not p.VAR_POSITIONAL, parameters)]  # what follows *args is called by its name
     ours = ours.names if isinstance(ours, General) else tuple(inspect.signature(ours).parameters)
     shared = [name for name in theirs if name != "out" or "out" in ours]

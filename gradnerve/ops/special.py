@@ -28,7 +28,7 @@ PI, ROOT_PI, ROOT_2, ROOT_2_PI, LOG_2_PI = math.pi, math.sqrt(math.pi), math.sqr
 
 def itself(f):
     """A function of SciPy's without the one that SCIPY_ARRAY_API=1 puts in front of it, and which asks its arguments for their namespace."""
-    return f.__wrapped__ if isinstance(f, FunctionType) and f.__module__ == "scipy.special" else f
+    return getattr(f, "__wrapped__", f) if isinstance(f, FunctionType) and f.__module__ == "scipy.special" else f
 
 
 sp = SimpleNamespace(**{name: itself(f) for name, f in vars(_special).items()})
