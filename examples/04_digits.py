@@ -6,7 +6,7 @@ judged by data that it has not seen. The data are 1,797 real digits of 8 x 8 pix
 
 Needs scikit-learn, matplotlib and tqdm: pip install 'gradnerve[examples]'
 Run: python examples/04_digits.py [--seed 0] [--picture digits.png]
-Read next: the package itself, in the order that README.md gives at its end.
+Read next: 05_other_peoples_code.py, gradients through NumPy, SciPy and scikit-learn.
 """
 
 import argparse

@@ -172,8 +172,8 @@ def refuse_numpy(t, frame):
     while frame is not None and in_numpy(frame):
         frame, inside = frame.f_back, frame
     if inside is not None and inside.f_code.co_name not in names.WITHOUT_GRADIENT and not shows_values(frame):
-        raise TypeError(f"{inside.f_globals['__name__']}.{inside.f_code.co_qualname}: NumPy would turn a tensor that requires grad into an "
-                        "ndarray here, and its gradient would be lost.\n"
+        raise TypeError(f"{inside.f_globals['__name__']}.{inside.f_code.co_qualname} would turn a tensor that requires grad into an ndarray, and its "
+                        "gradient would be lost.\n"
                         "  to keep the gradient:  use what gradnerve has under that name (gn.polynomial, gn.random, gn.scipy, gn.r_...)\n"
                         "  for the value alone:   pass t.data")  # fmt: skip
 

@@ -333,3 +333,13 @@ def test_parts_and_methods():
     assert f"{z[0, 0]:.3f}" == f"{z.data[0, 0]:.3f}"
     with pytest.raises(TypeError):
         float(z[0, 0])
+
+
+def test_sigmoid():
+    """Our own function, which takes another way to its value so that nothing overflows, is the holomorphic one."""
+    z = gn.Tensor([1 + 1j, -2 + 0.5j, 0.3j, -0.1 - 3j], requires_grad=True)
+    y = gn.sigmoid(z)
+    expected = 1 / (1 + np.exp(-z.data))
+    np.testing.assert_allclose(y.data, expected, rtol=1e-14)
+    y.backward(np.ones(4, complex))
+    np.testing.assert_allclose(z.grad, np.conj(expected * (1 - expected)), rtol=1e-13)

@@ -78,7 +78,14 @@ def test_digits(tmp_path, seed):
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["03_linear_regression.py", "04_digits.py"])
+@needs("sklearn", "scipy")
+def test_other_peoples_code(tmp_path):
+    printed = run("05_other_peoples_code.py", tmp_path)
+    assert printed.count("\n") == 11
+    assert number(printed, "largest relative difference:") < 1e-7
+
+
+@pytest.mark.parametrize("name", ["03_linear_regression.py", "04_digits.py", "05_other_peoples_code.py"])
 def test_missing_extra_is_named(name, tmp_path):
     """Without scikit-learn an example ends with one line that says what to install."""
     hide = "import sys, runpy; sys.modules['sklearn'] = sys.modules['sklearn.datasets'] = None; runpy.run_path(sys.argv[1])"

@@ -294,7 +294,7 @@ ARRAYS_ONLY = ["np.ma.array(x)", "np.ma.masked_invalid(x)", "np.ma.sum(x)", "np.
 @pytest.mark.parametrize("code", ARRAYS_ONLY)
 def test_numpy_that_takes_arrays_only(code):
     """It says so, where it would lose a gradient, and takes the values of what has none."""
-    with pytest.raises(TypeError, match=r"(?s)NumPy would turn a tensor that requires grad into an ndarray here.*pass t\.data"):
+    with pytest.raises(TypeError, match=r"(?s) would turn a tensor that requires grad into an ndarray.*pass t\.data"):
         eval(code, {"np": np, "x": leaf(ROW)})
     eval(code, {"np": np, "x": Tensor(ROW)})
     with gn.no_grad():

@@ -17,7 +17,7 @@ def relu(x):
 
 
 def sigmoid(x):
-    small = np.exp(-np.abs(x))
+    small = np.exp(np.minimum(x, -x))  # of complex x, minimum takes the one with the smaller real part
     return np.where(x >= 0, 1, small) / (1 + small)
 
 

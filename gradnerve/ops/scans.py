@@ -41,7 +41,7 @@ def recurrence(x, g):
 
 def cumprod_line(g, x, x_shape, out, axis):
     """The product of all before an element, times what follows it: ``s[i] = g[i] + x[i + 1] * s[i + 1]``."""
-    axis = axis or 0
+    axis, x = axis or 0, astype(x, out.dtype)
     g, x, out = (moveaxis(part, axis, -1) for part in (g, reshape(x, out.shape), out))
     one = np.ones((*out.shape[:-1], 1), out.dtype)
     before, after = concatenate([one, out[..., :-1]], -1), concatenate([x[..., 1:], 0 * one], -1)

@@ -29,7 +29,7 @@ def cross_entropy():
 
 SAMPLES = {
     "relu":          partial(cross, ANY, [plain()], REAL),
-    "sigmoid":       partial(cross, ANY, [plain()], REAL),
+    "sigmoid":       partial(cross, ANY, [plain()], DTYPES),
     "softmax":       partial(cross, FULL, ALONG, REAL),
     "log_softmax":   partial(cross, FULL, ALONG, REAL),
     "logsumexp":     partial(cross, [(), *FULL[:4]], [*ALONG[:-1], plain(axis=None, shape=BOX), plain(0, True, shape=(2, 3)), plain(keepdims=True)],
