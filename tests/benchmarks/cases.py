@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+NUMPYS_NAMES = frozenset({"gradnerve", "PyTorch", "HIPS autograd", "JAX", "JAX jit"})  # for linalg, fft and einsum, too
 EVERY_LIBRARY = frozenset({"gradnerve", "PyTorch", "HIPS autograd", "MyGrad", "JAX", "JAX jit"})
 
 
@@ -190,6 +191,48 @@ def elementwise(dtype, aims):
     return Case(f"elementwise_{name}", what, loss, [x], 7, aims, (c,), forward=forward, by_hand=by_hand)
 
 
+def gaussian(size):
+    """What fitting the covariance of a Gaussian process asks for."""
+    rng = np.random.default_rng(0)
+    a, y, eye = rng.normal(size=(size, size)), rng.normal(size=size), size * np.eye(size)
+
+    def loss(ops, y, eye, a):
+        k = a @ a.T + eye
+        return ops.slogdet(k)[1] + (y * ops.solve(k, y)).sum()
+
+    def forward(a):
+        k = a @ a.T + eye
+        return np.linalg.slogdet(k)[1] + (y * np.linalg.solve(k, y)).sum()
+
+    what = f"log det K + y K^-1 y of K = A A^T + n, {size} x {size}"
+    return Case(f"gaussian_{size}", what, loss, [a], 7, {}, (y, eye), NUMPYS_NAMES, forward)
+
+
+def spectrum(size):
+    x, w = np.random.default_rng(0).normal(size=(2, size // 2 * 2))
+    w = w[: size // 2 + 1]
+
+    def loss(ops, w, x):
+        return (ops.abs(ops.rfft(x)) ** 2 * w).sum()
+
+    def forward(x):
+        return (np.abs(np.fft.rfft(x)) ** 2 * w).sum()
+
+    return Case(f"spectrum_{size}", f"sum(w * abs(rfft(x))**2), {size} elements", loss, [x], 5, {}, (w,), NUMPYS_NAMES, forward)
+
+
+def einsum(size):
+    arrays = list(np.random.default_rng(0).normal(size=(3, size, size)))
+
+    def loss(ops, a, b, c):
+        return (ops.einsum("ij,jk->ik", a, b) * ops.einsum("ij,kj->ik", c, b)).sum()
+
+    def forward(a, b, c):
+        return (np.einsum("ij,jk->ik", a, b) * np.einsum("ij,kj->ik", c, b)).sum()
+
+    return Case(f"einsum_{size}", f"two products of matrices as einsum, {size} x {size}", loss, arrays, 4, {}, (), NUMPYS_NAMES, forward)
+
+
 def all_cases():
     fast_as_numpy = {"PyTorch": 1, "NumPy by hand": 1}
     yield chain(8, {"NumPy forward": 1, "PyTorch": 10, "HIPS autograd": 25, "MyGrad": 25})
@@ -201,3 +244,7 @@ def all_cases():
     yield large_mlp({"PyTorch": 1})
     yield elementwise(np.float64, fast_as_numpy)
     yield elementwise(np.float32, fast_as_numpy)
+    yield gaussian(8)
+    yield gaussian(200)
+    yield spectrum(1024)
+    yield einsum(8)

@@ -24,6 +24,12 @@ def same_lines(**functions):
     return SimpleNamespace(**composed | functions)
 
 
+def as_numpy(library):
+    """Functions that have NumPy's names in this library."""
+    plain = {name: getattr(library, name) for name in ("abs", "einsum", "exp", "tanh")}
+    return plain | {"solve": library.linalg.solve, "slogdet": library.linalg.slogdet, "rfft": library.fft.rfft}
+
+
 class Library:
     """What all libraries share: the case's loss, in their own operations and with constants of their own kind."""
 
@@ -58,7 +64,7 @@ class GradNerve(Taped):
     def operations(self):
         import gradnerve as gn
 
-        return same_lines(tanh=gn.tanh, exp=gn.exp, relu=gn.relu, cross_entropy=gn.cross_entropy)
+        return same_lines(**as_numpy(gn), relu=gn.relu, cross_entropy=gn.cross_entropy)
 
     def leaf(self, array):
         import gradnerve as gn
@@ -72,7 +78,7 @@ class PyTorch(Taped):
     def operations(self):
         import torch
 
-        return same_lines(tanh=torch.tanh, exp=torch.exp, relu=torch.relu, cross_entropy=torch.nn.functional.cross_entropy)
+        return same_lines(**as_numpy(torch), relu=torch.relu, cross_entropy=torch.nn.functional.cross_entropy)
 
     def constant(self, array):
         import torch
@@ -156,7 +162,7 @@ class Autograd(Functional):
         def cross_entropy(scores, labels):
             return (logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]).mean()
 
-        return same_lines(tanh=anp.tanh, exp=anp.exp, relu=lambda x: x * (x > 0), cross_entropy=cross_entropy)
+        return same_lines(**as_numpy(anp), relu=lambda x: x * (x > 0), cross_entropy=cross_entropy)
 
     def grad(self, function, numbers):
         from autograd import grad
@@ -174,7 +180,7 @@ class Jax(Functional):
         def cross_entropy(scores, labels):
             return (jax.nn.logsumexp(scores, axis=1) - scores[jnp.arange(len(labels)), labels]).mean()
 
-        return same_lines(tanh=jnp.tanh, exp=jnp.exp, relu=jax.nn.relu, cross_entropy=cross_entropy)
+        return same_lines(**as_numpy(jnp), relu=jax.nn.relu, cross_entropy=cross_entropy)
 
     def grad(self, function, numbers):
         import jax
