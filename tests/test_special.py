@@ -337,7 +337,7 @@ def test_python_functions_of_scipys_refuse_tensors():
     """They would go on with arrays, and the gradient would be lost in silence."""
     t = gn.Tensor([1.0, 2.0], requires_grad=True)
     for call in (scipy_special.logsumexp, scipy_special.softmax, lambda t: scipy_special.polygamma(1, t), lambda t: scipy_special.multigammaln(t, 1)):
-        with pytest.raises(TypeError, match=r"scipy\.special\.\w+\.\w+: .*its gradient would be lost(?s:.*)gn\.(special|scipy)"):
+        with pytest.raises(TypeError, match=r"scipy\.special\.\w+\.\w+ would turn .*its gradient would be lost(?s:.*)gn\.(special|scipy)"):
             call(t)
     with pytest.raises(TypeError, match="ellipk has no derivative"):
         scipy_special.ellipk(t)
