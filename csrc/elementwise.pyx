@@ -229,6 +229,9 @@ cdef class Elementwise(Operation):
         finally:
             let_go(values, line.nparams)
 
+    cdef bint multiplies(self, int argument) noexcept:
+        return (self.line_x if argument == X else self.line_y).needs != 0
+
     cdef int take_values(self, int32_t row, Line line, PyObject* g, PyObject** values) except -1:
         """What a line reads, with references of our own: another thread may release the node at any time that we do not hold the GIL."""
         cdef int k

@@ -16,7 +16,7 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._graph cimport NOTHING, OUT, new_node, release, reserve, retain, tables
+from gradnerve._graph cimport NOTHING, OUT, hooks_of, new_node, release, reserve, retain, tables
 from gradnerve._loops cimport bytes_of, recycle
 
 from functools import wraps
@@ -218,6 +218,11 @@ cdef ndarray value_of(TensorBase t):
     if t.flags & LOST:
         raise GraphError("the value of this intermediate result was not kept; hold the Tensor itself to look at its value")
     return t.array
+
+
+cdef ndarray array_in(object a):
+    """The array of a Tensor, or the array itself."""
+    return value_of(<TensorBase>a) if isinstance(a, TensorBase) else a
 
 
 # ----------------------------------------------------------------------------------------------------- new tensors
@@ -437,6 +442,11 @@ cdef class TensorBase:
             edge = tables.edges[edge].next
         return parents
 
+    @property
+    def _hooks(self):
+        """The functions that see this tensor's gradient in every sweep, by a key of each."""
+        return hooks_of(self.node)
+
     def detach(self):
         """The same values, untracked."""
         cdef TensorBase t = new_tensor(value_of(self))
@@ -546,12 +556,25 @@ cdef object in_place(Operation op, TensorBase t, object other):
     return t
 
 
+def trade_places(TensorBase t not None, TensorBase other not None):
+    """Each of two tensors stands for the other's value from now on."""
+    t.array, other.array = other.array, t.array
+    t.gradient, other.gradient = other.gradient, t.gradient
+    t.node, other.node = other.node, t.node
+    t.flags, other.flags = other.flags, t.flags
+    for one in (t, other):
+        if (<TensorBase>one).node != NOTHING:
+            tables.nodes[(<TensorBase>one).node].handle = <PyObject*>one
+
+
 def check_not_leaf(TensorBase t not None, str name):
     """Refuse an in-place change of a leaf that requires grad while recording."""
     if t.node != NOTHING and tables.nodes[t.node].operation == NULL and not paused:
-        raise GraphError(f"{name} in place on a leaf that requires grad: its gradient would be lost.\n"
-                         f"  to update a parameter:  with gn.no_grad(): p -= lr * p.grad     (or p.data -= lr * p.grad)\n"
-                         f"  to compute with it:     q = p - ...                             (a new name)")
+        error = GraphError(f"{name} in place on a leaf that requires grad: its gradient would be lost.\n"
+                           f"  to update a parameter:  with gn.no_grad(): p -= lr * p.grad     (or p.data -= lr * p.grad)\n"
+                           f"  to compute with it:     q = p - ...                             (a new name)")
+        error.tensor = t
+        raise error
 
 
 # ---------------------------------------------------------------------------------------------------- operations
@@ -576,6 +599,14 @@ cdef class Operation:
     cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1:
         """Add that gradient to `total` without making an array for it; False declines."""
         return False
+
+    cdef bint multiplies(self, int argument) noexcept:
+        """Whether the gradient is multiplied by values, which may be infinite."""
+        return True
+
+    cdef object without_infinities(self, int32_t row, int argument, object g, object share):
+        """The share, with a finite number where an infinite one comes only from values that g multiplies by 0."""
+        return share
 
     cdef tuple shares(self, int32_t row, object g):
         """The same for all arguments, where `at_once` says that they are worked out together."""

@@ -9,8 +9,8 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, explained, exposed, give_row,
-                                helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor,
+from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, array_in, explained, exposed,
+                                give_row, helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor,
                                 parameters_of, row_of, saved_tensor, value_of)
 from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport clear_trouble
@@ -95,8 +95,10 @@ cdef class General(Operation):
             if name in SPECIAL:
                 reader.codes.append(SPECIAL[name])
                 reader.needs_out |= name == "out"
+                reader.multiplies |= name == "out"
                 continue
             read = self.meaning(name)
+            reader.multiplies |= read[0] in (VALUE, ALL_VALUES)
             if read not in self.reads:
                 self.reads.append(read)
             reader.codes.append(self.reads.index(read))
@@ -239,6 +241,19 @@ cdef class General(Operation):
         return frozen(options.get(read[2], self.defaults[k]))
 
     cdef object share(self, int32_t row, int argument, object g):
+        return self.evaluated(row, argument, g, None)
+
+    cdef bint multiplies(self, int argument) noexcept:
+        return (<Reader>self.readers[0 if self.variadic else argument]).multiplies
+
+    cdef object without_infinities(self, int32_t row, int argument, object g, object share):
+        """Put two different numbers in place of infinite values: where that makes no difference, g has multiplied them by 0."""
+        one, another = (self.evaluated(row, argument, g, number) for number in (0.75, 1.25))
+        same = array_in(one) == array_in(another)
+        return helper("where")(same & ~np.isfinite(array_in(share)), one, share)
+
+    cdef object evaluated(self, int32_t row, int argument, object g, object finite):
+        """The share; `finite`: a number to be read in place of infinite values and NaN."""
         cdef Reader reader = <Reader>self.readers[0 if self.variadic else argument]
         cdef bint recorded = isinstance(g, TensorBase), conjugate
         if reader.line is None:
@@ -247,6 +262,8 @@ cdef class General(Operation):
             raise already_freed(self.name)
         conjugate = self.analytic and (involves_complex(row, g) if recorded else cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(<ndarray>g)))
         args = self.read(reader, row, argument, np.conjugate(g) if conjugate else g, None, recorded)
+        if finite is not None:
+            args = [without_infinite(a, finite) for a in args]
         try:
             result = reader.line(*args)
         finally:
@@ -288,6 +305,15 @@ cdef class General(Operation):
         if kind == ALL_VALUES:
             return [link_value(row, v, k) for k, v in enumerate(value)]
         return link_value(row, value, k) if kind == VALUE and isinstance(value, ndarray) else value
+
+
+cdef object without_infinite(object a, double number):
+    """What a line reads, with a number in place of infinite elements."""
+    if isinstance(a, (list, tuple)):
+        return type(a)([without_infinite(part, number) for part in a])
+    if not isinstance(a, (TensorBase, ndarray)) or array_in(a).dtype.kind not in "fc" or np.isfinite(array_in(a)).all():
+        return a
+    return helper("where")(np.isfinite(array_in(a)), a, array_in(a).dtype.type(number))
 
 
 cdef object add_to(object numbers, int k):

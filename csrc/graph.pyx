@@ -79,7 +79,7 @@ cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum
     node.edges = node.mark = NOTHING
     node.ndim = <int8_t>ndim
     node.typenum = <int8_t>typenum
-    node.freed = False
+    node.freed = node.hooked = False
     node.far = far
     memcpy(shape_of(row), dims, ndim * sizeof(npy_intp))
     return row
@@ -127,6 +127,8 @@ cdef void bury(int32_t dead) noexcept:
         row = dead
         dead = unlink(row, tables.nodes[row].mark)
         forget(row)
+        if tables.nodes[row].hooked:
+            drop_hooks(row)
         operation = tables.nodes[row].operation
         free(tables.nodes[row].far)
         tables.nodes[row].far = NULL
@@ -167,6 +169,22 @@ cdef void forget(int32_t row) noexcept:
         saved = tables.nodes[row].saved[slot]
         tables.nodes[row].saved[slot] = NULL
         recycle(saved)
+
+
+# ------------------------------------------------------------------------------------------------------- hooks
+
+cdef dict hooks = {}    # row -> number -> function
+
+
+cdef dict hooks_of(int32_t row):
+    """The hooks of a row, to which more may be added; they live as long as the row."""
+    tables.nodes[row].hooked = True
+    return hooks.setdefault(row, {})
+
+
+cdef void drop_hooks(int32_t row) noexcept:
+    tables.nodes[row].hooked = False
+    hooks.pop(row, None)
 
 
 # ---------------------------------------------------------------------------------------------- seen from Python

@@ -12,6 +12,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdint cimport uint32_t, uint64_t
 cimport numpy as cnp
 from numpy cimport NPY_BOOL, NPY_CDOUBLE, NPY_CFLOAT, NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
@@ -46,6 +47,9 @@ cdef extern from "Python.h":
     Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
     object take "(PyObject*)"(PyObject*)        # a reference that was ours becomes the caller's
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
+
+cdef uint64_t DOUBLES_EXPONENT = 0x7FF0000000000000
+cdef uint32_t SINGLES_EXPONENT = 0x7F800000
 
 # ------------------------------------------------------------------------------------------- arrays, used again
 
@@ -605,6 +609,25 @@ cdef extern from *:
     static int gradnerve_pending(void) { return PyErr_Occurred() ? -1 : 0; }
     """
     int pending_error "gradnerve_pending"() except -1
+
+
+cdef bint all_finite(ndarray a) except -1:
+    """Whether no element is infinite or NaN: none has all bits of the exponent set."""
+    cdef const uint64_t* doubles = <const uint64_t*>cnp.PyArray_DATA(a)
+    cdef const uint32_t* singles = <const uint32_t*>cnp.PyArray_DATA(a)
+    cdef Py_ssize_t k, n = cnp.PyArray_SIZE(a)
+    cdef int found = 0, kind = cnp.PyArray_TYPE(a)
+    if not cnp.PyArray_ISCARRAY_RO(a) or kind not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
+        return np.isfinite(a).all()
+    if kind == cnp.NPY_CFLOAT or kind == cnp.NPY_CDOUBLE:
+        n *= 2
+    if kind == cnp.NPY_DOUBLE or kind == cnp.NPY_CDOUBLE:
+        for k in range(n):
+            found |= doubles[k] & DOUBLES_EXPONENT == DOUBLES_EXPONENT
+    else:
+        for k in range(n):
+            found |= singles[k] & SINGLES_EXPONENT == SINGLES_EXPONENT
+    return not found
 
 
 cdef bint trouble() except -1:

@@ -5,7 +5,7 @@ follow the array API standard ask it for the functions to compute with, and get 
 slope of its result along a random direction: by one backward pass, and by two calls nearby.
 
 Needs SciPy 1.16 and scikit-learn 1.7, or newer: pip install 'gradnerve[examples]'
-Read next: the package itself, in the order that README.md gives at its end.
+Read next: 06_fits.py, a model fitted by SciPy's optimisers.
 """
 
 import os

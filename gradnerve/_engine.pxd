@@ -34,6 +34,8 @@ cdef class Operation:
     cdef object binary(self, object x, object y)
     cdef object share(self, int32_t row, int argument, object g)
     cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1
+    cdef bint multiplies(self, int argument) noexcept
+    cdef object without_infinities(self, int32_t row, int argument, object g, object share)
     cdef tuple shares(self, int32_t row, object g)
     cdef ndarray saved_input(self, int32_t row, int argument)
     cdef list input_names(self, int n)
@@ -49,6 +51,7 @@ cdef bint exposed(TensorBase t) noexcept
 cdef bint is_shared(object argument) noexcept
 cdef PyObject* saved_array(PyObject* value, bint shared, int typenum) except NULL
 cdef ndarray value_of(TensorBase t)
+cdef ndarray array_in(object a)
 cdef TensorBase new_tensor(ndarray array)
 cdef TensorBase holder(int32_t row, ndarray value)
 cdef object operand(object a, PyObject** value)

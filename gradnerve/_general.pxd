@@ -9,6 +9,7 @@ cdef class Reader:
     cdef list codes                     # by parameter of the line: IS_G, IS_OUT, IS_I, IS_TOTAL, or the place in General.reads
     cdef unsigned long long needs       # the places in General.reads, as bits
     cdef bint needs_out
+    cdef bint multiplies                # g by values, which may be infinite
 
 cdef class General(Operation):
     cdef void* vectorcall               # where Python looks for call_general
@@ -29,6 +30,7 @@ cdef class General(Operation):
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
     cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1
     cdef object saved_value(self, tuple read, list arrays, object shared, dict options)
+    cdef object evaluated(self, int32_t row, int argument, object g, object finite)
     cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded)
     cdef object link(self, int32_t row, tuple read, object value)
 

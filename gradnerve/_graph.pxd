@@ -23,6 +23,7 @@ cdef struct Node:
     int8_t ndim                 # length of the shape
     int8_t typenum              # NumPy's number of the dtype
     int8_t freed                # a backward has passed and released what was saved
+    int8_t hooked               # there are hooks: functions that want to see its gradient
 
 cdef struct Edge:
     int32_t parent              # row of the argument
@@ -46,6 +47,8 @@ cdef void drop_edges(int32_t row) noexcept
 cdef void release(int32_t row) noexcept
 cdef void forget(int32_t row) noexcept
 
+cdef dict hooks_of(int32_t row)
+cdef void drop_hooks(int32_t row) noexcept
 cdef tuple shape_tuple(int32_t row)
 
 cdef inline void retain(int32_t row) noexcept:

@@ -70,6 +70,7 @@ cdef bint store_number(PyObject* value, int typenum, void* where) except -1
 cdef bint well_behaved(ndarray a) noexcept
 cdef ndarray sum_to_shape(ndarray a, int ndim, npy_intp* dims)
 cdef ndarray add_arrays(ndarray a, ndarray b, bint in_place, bint keep_gil)
+cdef bint all_finite(ndarray a) except -1
 cdef bint trouble() except -1
 cdef void clear_trouble() noexcept
 cdef ndarray new_array(int ndim, npy_intp* dims, int typenum)

@@ -8,12 +8,13 @@ Read next: ops/names.py, ops/ufuncs.py, ops/borrowed.py.
 
 import os
 import sys
+import threading
 from opcode import opmap
 
 import numpy as np
 
 from gradnerve import _engine
-from gradnerve._engine import ShapeError, TensorBase
+from gradnerve._engine import GraphError, ShapeError, TensorBase
 from gradnerve.ops import indexing, names, ufuncs
 from gradnerve.ops.borrowed import borrowed
 from gradnerve.ops.define import call, implementations
@@ -32,8 +33,10 @@ def plain_index(index):
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
-def call_function(function, args, kwargs):
+def call_function(function, args, kwargs, caller):
     """A function of NumPy's that was called with a Tensor."""
+    if caller.f_globals.get("__name__", "").startswith("scipy.optimize") and not tracked(*args, *kwargs.values()):
+        return function(*map(values, args), **{name: values(kwargs[name]) for name in kwargs})  # its C code takes arrays only
     ours = implementations.get(function) or (borrowed(function) if function in names.BORROWED else None)
     if ours:
         result, out = call(function, ours, args, kwargs)
@@ -61,7 +64,10 @@ def call_ufunc(ufunc, method, inputs, out=None, **kwargs):
     if method == "at":
         return work_at(ufunc, *inputs)
     out = out or (None,) * ufunc.nout
-    if any(target is not None and not isinstance(target, TensorBase) for target in out):
+    plain = [target for target in out if target is not None and not isinstance(target, TensorBase)]
+    if plain and not tracked(*inputs, *out):
+        return getattr(ufunc, method)(*map(value, inputs), out=tuple(map(value, out)), **kwargs)
+    if plain:
         raise TypeError(f"{ufunc.__name__}: the result would be written into an ndarray and its gradient lost.\n"
                         f"  instead of  a *= t  write  a = a * t")  # fmt: skip
     if ufunc not in implementations and getattr(np, ufunc.__name__, None) is not ufunc and "scipy.special" in sys.modules:
@@ -151,6 +157,28 @@ def set_part(t, part, new, whole):
 
 # --- what must not become an array -----------------------------------------------------------------------------------
 
+
+class Watching(threading.local):
+    """The functions that this thread is differentiating."""
+
+    def __init__(self):
+        self.runs = []
+
+
+watching = Watching()
+
+
+def refuse_value(t, what):
+    """Refuse to take a value out of a function that is being differentiated, where it depends on what this is done by."""
+    for run in watching.runs if t.requires_grad else ():
+        depends_on = run.argument_of(t)
+        if depends_on:
+            raise GraphError(f"{what} of a tensor of shape {t.shape} and dtype {t.dtype} would take its value out of the graph, and the gradient by "
+                             f"{depends_on} would be lost.\n"
+                             f"  to compute with it:   use the tensor itself, which NumPy's functions take\n"
+                             f"  for the value alone:  t.data, or t.detach() first")  # fmt: skip
+
+
 STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
 
 
@@ -186,6 +214,11 @@ def in_numpy(frame):
     module = frame.f_globals.get("__name__", "")
     scipys = ["scipy."] if os.environ.get("SCIPY_ARRAY_API") else ["scipy.special.", "scipy._lib._array_api", "scipy._lib.array_api_"]
     return module.startswith(("numpy.", *scipys)) and not module.startswith(("numpy.testing", "scipy.optimize", "scipy._lib._util"))
+
+
+def wants_values(frame):
+    """Whether the frame is code that knows what it does with a tensor's values: it plots them, or it is ours."""
+    return shows_values(frame) or frame.f_globals.get("__name__", "").startswith(("gradnerve.", "numpy."))
 
 
 def shows_values(frame):

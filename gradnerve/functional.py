@@ -1,89 +1,415 @@
-"""Functions of functions: `grad`; operations of your own: `custom_gradient`.
+"""Functions of functions: `grad`, `value_and_grad`, `vjp`, `jvp`, `jacobian`, `hessian`, `hvp`.
 
-Read next: csrc/sweep.pyx, which walks the graph.
+All of them call the function once, on tensors of their own (`Run`), and then sweep the graph that this has made: once for a gradient,
+once for each element of the result for a Jacobian. If the arguments are themselves tracked, so are the derivatives, and these can
+be differentiated in turn: a Hessian is the Jacobian of the gradient.
+
+Arguments are numbers, arrays, Tensors or containers of them (lists, tuples, dicts, dataclasses, what `tree.register` knows, and objects
+with `parameters()`); derivatives are Tensors, in containers built in the same way.
+
+Read next: tree.py; csrc/sweep.pyx, which walks the graph; own.py, for operations of your own.
 """
 
 from functools import wraps
 
 import numpy as np
 
-from gradnerve import _engine, _sweep
-from gradnerve._engine import TensorBase, wrap
-from gradnerve._general import Custom
+from gradnerve import _engine, _sweep, tree
+from gradnerve._engine import GraphError, ShapeError, TensorBase, wrap
+from gradnerve.dispatch import watching
 from gradnerve.ops.arithmetic import positive
-from gradnerve.tensor import Tensor, enable_grad
+from gradnerve.ops.shapes import astype, reshape, stack
+from gradnerve.tensor import Tensor, asarray, enable_grad
+
+__all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
 
 
-def grad(f, argnums=0):
-    """The function that computes the gradient of `f`, a function with a result of size 1, by one or several arguments.
+# --- what users call -------------------------------------------------------------------------------------------------
 
-    argnums  the number of the argument, or a tuple of numbers: then the result is a tuple
 
-    Arguments may be numbers, arrays or Tensors; the gradients are Tensors. They can be differentiated again.
-    Raises TypeError for an argument that can have no gradient, or for a result that is no real scalar.
+def grad(f, argnums=0, has_aux=False):
+    """The function that computes the gradient of `f`, a function with one real number as its result.
+
+    argnums  the number of the argument to differentiate by, or a tuple of numbers: then the result is a tuple
+    has_aux  `f` returns ``(number, aux)``, and the gradient function ``(gradient, aux)``
+
+    Keyword arguments are passed on. Raises TypeError for an argument that can have no gradient (of integers, say), or for a result that
+    is no real scalar, and GraphError where `f` takes a value out of the graph (`item`, `float`, `np.asarray`).
 
     >>> float(grad(lambda x: x ** 3)(2.0))
     12.0
     >>> float(grad(grad(lambda x: x ** 3))(2.0))
     12.0
+    >>> grad(lambda p: (p["w"] * 3 + p["b"]).sum())({"w": np.ones(2), "b": 0.0})
+    {'w': Tensor([3., 3.], dtype=float64), 'b': Tensor(2., dtype=float64)}
     """
-    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
 
     @wraps(f)
     def gradient(*args, **kwargs):
-        args = list(args)
-        for k in numbers:
-            if not -len(args) <= k < len(args):
-                raise TypeError(f"grad: argnums names argument {k}, but the function was called with {len(args)}")
-            args[k] = watched(args[k], k)
-        watching = [args[k] for k in numbers]
-        with enable_grad():
-            out = f(*args, **kwargs)
-        shares = gradients(out, watching)
-        return tuple(shares) if isinstance(argnums, tuple) else shares[0]
+        run = Run("grad", f, argnums, args, kwargs, has_aux)
+        found = run.pulled([run.scalar()], [None])
+        return (found, run.aux) if has_aux else found
 
     return gradient
 
 
-def watched(x, k):
-    """The argument as a tensor of its own, linked to what it came from if that is tracked."""
+def value_and_grad(f, argnums=0, has_aux=False):
+    """As `grad`, but the function gives ``(value, gradient)``, and with `has_aux` ``((value, aux), gradient)``.
+
+    >>> value, gradient = value_and_grad(lambda x: (x ** 2).sum())(np.array([1.0, 2.0]))
+    >>> float(value), gradient.tolist()
+    (5.0, [2.0, 4.0])
+    """
+
+    @wraps(f)
+    def both(*args, **kwargs):
+        run = Run("value_and_grad", f, argnums, args, kwargs, has_aux)
+        found = run.pulled([run.scalar()], [None])
+        return ((run.out, run.aux) if has_aux else run.out), found
+
+    return both
+
+
+def elementwise_grad(f, argnums=0):
+    """The gradient of the sum of all that `f` returns: of a function that works element by element, its derivative at each element.
+
+    >>> elementwise_grad(np.sin)(np.zeros(3)).tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    @wraps(f)
+    def derivative(*args, **kwargs):
+        run = Run("elementwise_grad", f, argnums, args, kwargs)
+        return run.pulled(run.outs, [np.ones(np.shape(out), out.dtype) for out in run.outs])
+
+    return derivative
+
+
+def vjp(f, *primals, has_aux=False, **kwargs):
+    """The result of ``f(*primals)``, and the function that pulls a gradient of the result back to the arguments: reverse mode.
+
+    Gives ``(out, pullback)``, with `has_aux` ``(out, pullback, aux)``. ``pullback(g)`` takes what is built as `out` and gives a tuple
+    with one gradient for each argument; it can be called again and again. For complex numbers, a gradient is dL/d(re) + i dL/d(im).
+
+    >>> out, pullback = vjp(lambda x, y: x * y, np.array([1.0, 2.0]), 3.0)
+    >>> [g.tolist() for g in pullback(np.array([1.0, 10.0]))]
+    [[3.0, 30.0], 21.0]
+    """
+    run = Run("vjp", f, tuple(range(len(primals))), primals, kwargs, has_aux)
+
+    def pullback(g):
+        return run.pulled(run.outs, run.seeds(g, "vjp: the gradient"), again=True)
+
+    return (run.out, pullback, run.aux) if has_aux else (run.out, pullback)
+
+
+def jvp(f, primals, tangents, has_aux=False, **kwargs):
+    """The result of ``f(*primals)``, and how it moves when the arguments move along the tangents: forward mode.
+
+    Gives ``(out, tangent)``, with `has_aux` ``(out, tangent, aux)``. The tangents are built as the arguments. What pulls gradients back
+    is linear in them, and its own transpose is what pushes tangents forward: so one line for each derivative serves both modes.
+
+    >>> out, tangent = jvp(np.sin, (0.0,), (2.0,))
+    >>> float(tangent)
+    2.0
+    """
+    if not isinstance(primals, (tuple, list)) or not isinstance(tangents, (tuple, list)) or len(primals) != len(tangents):
+        raise TypeError(f"jvp: primals and tangents must be tuples of one length, not {tree.described(primals)} and {tree.described(tangents)}")
+    run = Run("jvp", f, tuple(range(len(primals))), primals, kwargs, has_aux)
+    tangent = run.pushed(run.tangents(tangents))
+    return (run.out, tangent, run.aux) if has_aux else (run.out, tangent)
+
+
+def jacobian(f, argnums=0, holomorphic=False):
+    """The function that computes all derivatives of `f`: an array of shape ``out.shape + argument.shape``.
+
+    argnums      the number of the argument, or a tuple of numbers: then the result is a tuple
+    holomorphic  `f` is a holomorphic function of complex arguments: the result holds its complex derivatives
+
+    Where `f` returns a container, the result is a container of that kind. The function runs once; each element of its result costs a sweep.
+
+    >>> jacobian(lambda x: x[::-1] ** 2)(np.array([1.0, 2.0])).tolist()
+    [[0.0, 4.0], [2.0, 0.0]]
+    """
+
+    @wraps(f)
+    def derivatives(*args, **kwargs):
+        run = Run("jacobian", f, argnums, args, kwargs)
+        for out in run.outs:
+            if (out.dtype.kind == "c") != holomorphic:
+                raise TypeError(f"jacobian: the function gives {out.dtype}; " + (
+                    "holomorphic=True is for complex functions" if holomorphic else
+                    "pass holomorphic=True if it is a holomorphic function of complex arguments, or split the result in .real and .imag"))
+        return run.rebuilt_out([run.rows(k, holomorphic) for k in range(len(run.outs))])
+
+    return derivatives
+
+
+def hessian(f, argnums=0):
+    """The function that computes all second derivatives of `f`, a function with one real number as its result.
+
+    The shape is that of the argument twice; with a tuple of `argnums` the result is a tuple of tuples, and for containers a container
+    of containers. The function runs once; each element of its gradient costs a sweep.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0])).tolist()
+    [[10.0, 6.0], [6.0, 0.0]]
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def hvp(f, argnums=0):
+    """The function that multiplies the Hessian of `f` by a vector, its last argument, without ever making the Hessian.
+
+    The vector is built as the argument that `argnums` names, with a tuple of numbers as a tuple of these arguments. The cost is a small
+    multiple of that of `f` itself.
+
+    >>> hvp(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0]), np.array([1.0, 0.0])).tolist()
+    [10.0, 6.0]
+    """
+
+    @wraps(f)
+    def product(*args, **kwargs):
+        if len(args) < 2:
+            raise TypeError(f"hvp: takes the function's arguments and then a vector, got {len(args)} argument(s)")
+        *args, vector = args
+        run = Run("hvp", grad(f, argnums), argnums, args, kwargs)
+        return run.pulled(run.outs, run.seeds(vector, "hvp: the vector"))
+
+    return product
+
+
+def stop_gradient(x):
+    """The same values, as constants: no gradient flows through them. Containers keep their kind.
+
+    >>> float(grad(lambda x: x * stop_gradient(x))(3.0))
+    3.0
+    """
+    leaves, rebuild = tree.flatten(x)
+    return rebuild([leaf.detach() if isinstance(leaf, TensorBase) else leaf for leaf in leaves])
+
+
+# --- one call of a function ------------------------------------------------------------------------------------------
+
+
+class Run:
+    """A call of `f` with tensors of our own in place of what it is differentiated by.
+
+    watched    these tensors, of all arguments
+    groups     for each argument: its number, how it is built of its leaves, and these
+    out        the result as users see it; `outs`, its leaves, and `aux`, what came with it
+    """
+
+    def __init__(self, name, f, argnums, args, kwargs, has_aux=False):
+        self.name, self.argnums, self.watched, self.groups, self.swapped = name, argnums, [], [], []
+        args = list(args)
+        for k in numbers_of(name, argnums, args):
+            args[k] = self.watch(args[k], k)
+        result = self.call(f, args, kwargs)
+        if has_aux and not (isinstance(result, tuple) and len(result) == 2):
+            raise TypeError(f"{name}: with has_aux the function must return (result, aux), not {tree.described(result)}")
+        result, aux = result if has_aux else (result, None)
+        leaves, self.rebuilt_out = tree.flatten(result)
+        self.outs = [as_result(name, leaf) for leaf in leaves]
+        self.tracked = [out for out in self.outs if out.requires_grad]
+        self.outer = bool(self.tracked) and _engine.recording() and _sweep.leads_beyond(self.tracked, self.watched)
+        self.out = self.rebuilt_out([self.shown(out) for out in self.outs])
+        self.aux = None if aux is None else self.shown_aux(aux)
+
+    # --- arguments
+
+    def watch(self, x, k):
+        """The argument with tensors of our own in place of its leaves; an object keeps its own, which trade places with ours during the call."""
+        is_object = hasattr(x, "parameters")
+        own, rebuild = parameters_of(x, f"{self.name}: argument {k}") if is_object else tree.flatten(x)
+        if not own:
+            raise TypeError(f"{self.name}: argument {k} is {tree.described(x)}, by which nothing can be differentiated")
+        self.groups.append((k, rebuild, own))
+        ours = [watched(leaf, self, len(self.watched) + i) for i, leaf in enumerate(own)]
+        self.watched += ours
+        if is_object:
+            self.swapped += zip(own, ours, strict=True)
+        return x if is_object else rebuild(ours)
+
+    def call(self, f, args, kwargs):
+        for own, ours in self.swapped:
+            _engine.trade_places(own, ours)
+        watching.runs.append(self)
+        before = [t._row for t in self.watched]
+        try:
+            with enable_grad():
+                result = f(*args, **kwargs)
+            self.refuse_changes([t for t, row in zip(self.watched, before, strict=True) if t._row != row])
+            return result
+        except GraphError as error:
+            self.refuse_changes([t for t in self.watched if t is getattr(error, "tensor", None)])
+            raise
+        finally:
+            watching.runs.pop()
+            for own, ours in self.swapped:
+                _engine.trade_places(own, ours)
+
+    def refuse_changes(self, changed):
+        for t in changed:
+            raise GraphError(f"{self.name}: the function changes {self.name_of(t)} in place; let it work on a copy: x = x.copy()") from None
+
+    def name_of(self, t):
+        """What an error calls one of our own tensors."""
+        return f"{self.name_at(next(k for k, x in enumerate(self.watched) if x is t))} (shape {t.shape}, {t.dtype})"
+
+    def name_at(self, place):
+        return [f"argument {k}{path}" for k, rebuild, own in self.groups for path in tree.paths(rebuild(own))][place]
+
+    def argument_of(self, t):
+        """What an error says of the argument that a tensor depends on, or None."""
+        target = next((x for x in self.watched if _sweep.depends(t, x)), None)
+        return None if target is None else f"{self.name_of(target)} of the function under {self.name}"
+
+    def tangents(self, tangents):
+        """The tangents of the arguments, as arrays or Tensors in the shapes and dtypes of these."""
+        leaves = []
+        for tangent, (k, rebuild, own) in zip(tangents, self.groups, strict=True):
+            leaves += tree.leaves_like(tangent, rebuild(own), f"{self.name}: the tangent of argument {k}")
+        return [fitting(leaf, x, f"{self.name}: a tangent") for leaf, x in zip(leaves, self.watched, strict=True)]
+
+    # --- the result
+
+    def shown(self, out):
+        """A result as users see it: tracked only if it depends on more than our own tensors."""
+        return out if self.outer else out.detach()
+
+    def shown_aux(self, aux):
+        leaves, rebuild = tree.flatten(aux)
+        return rebuild([self.shown(leaf) if isinstance(leaf, TensorBase) else leaf for leaf in leaves])
+
+    def scalar(self):
+        """The result, if it is one real number."""
+        if len(self.outs) != 1 or self.rebuilt_out(self.outs) is not self.outs[0]:
+            raise TypeError(f"{self.name}: the function must return a scalar, not {tree.described(self.out)}; "
+                            "with has_aux=True it may return (scalar, anything else)")
+        out = self.outs[0]
+        if out.size != 1:
+            raise TypeError(f"{self.name}: the function must return a scalar, not {tree.described(out)}; return its sum, for the gradient of that, "
+                            "or use jacobian")
+        if out.dtype.kind == "c":
+            raise TypeError(f"{self.name}: the function must return a real number, not a complex one; return np.real(out) or np.abs(out)")
+        return out
+
+    def seeds(self, g, what):
+        """What gradients of the result start from: built as the result."""
+        return [fitting(leaf, out, what) for leaf, out in zip(tree.leaves_like(g, self.out, what), self.outs, strict=True)]
+
+    # --- derivatives
+
+    def gradients(self, outs, seeds, again=False, recorded=None):
+        """The gradient by each watched tensor, or None."""
+        pairs = [(out, seed) for out, seed in zip(outs, seeds, strict=True) if out.requires_grad]
+        if not pairs:
+            return [None] * len(self.watched)
+        return _sweep.gradients([out for out, _ in pairs], self.watched, [seed for _, seed in pairs], retain_graph=again, recorded=recorded)
+
+    def pulled(self, outs, seeds, again=False):
+        """The gradients by the arguments, built as these."""
+        found = self.gradients(outs, seeds, again)
+        return self.as_arguments([zeros_like(x) if g is None else g for g, x in zip(found, self.watched, strict=True)])
+
+    def as_arguments(self, leaves):
+        built = []
+        for _, rebuild, own in self.groups:
+            built.append(rebuild(leaves[:len(own)]))
+            leaves = leaves[len(own):]
+        return tuple(built) if isinstance(self.argnums, tuple) else built[0]
+
+    def pushed(self, tangents):
+        """The tangents of the result: the pullback is linear in what it pulls back, and here it is itself pulled back."""
+        dummies = [Tensor(np.zeros(out.shape, out.dtype), requires_grad=True) if out.requires_grad else None for out in self.outs]
+        shares = self.gradients(self.outs, dummies, again=True, recorded=True)
+        pairs = [(share, tangent) for share, tangent in zip(shares, tangents, strict=True) if share is not None and share.requires_grad]
+        inputs = [dummy for dummy in dummies if dummy is not None]
+        if pairs:
+            recorded = self.outer or any(isinstance(tangent, TensorBase) and tangent.requires_grad for _, tangent in pairs)
+            moved = iter(_sweep.gradients([share for share, _ in pairs], inputs, [tangent for _, tangent in pairs], recorded=recorded))
+        else:
+            moved = iter([None] * len(inputs))
+        found = [None if dummy is None else next(moved) for dummy in dummies]
+        return self.rebuilt_out([zeros_like(out) if t is None else t for t, out in zip(found, self.outs, strict=True)])
+
+    def rows(self, k, holomorphic):
+        """All derivatives of one leaf of the result, built as the arguments: a sweep for each element."""
+        out = self.outs[k]
+        seeds = np.eye(out.size, dtype=out.dtype).reshape(out.size, *out.shape)
+        found = [self.gradients([out], [seed], again=True) for seed in seeds]
+        columns = []
+        for i, x in enumerate(self.watched):
+            parts = [zeros_like(x) if row[i] is None else row[i] for row in found]
+            whole = joined(parts) if parts else wrap(np.zeros((0, *x.shape), x.dtype), owned=True)
+            whole = reshape(whole, (*out.shape, *x.shape))
+            columns.append(np.conjugate(whole) if holomorphic else whole)
+        return self.as_arguments(columns)
+
+
+def joined(parts):
+    """Tensors along a new first axis."""
+    if any(part.requires_grad for part in parts):
+        return stack(parts)
+    return wrap(np.stack([part._array for part in parts]), owned=True)
+
+
+def zeros_like(x):
+    return wrap(np.zeros(x.shape, x.dtype), owned=True)
+
+
+# --- arguments and results -------------------------------------------------------------------------------------------
+
+
+def numbers_of(name, argnums, args):
+    """The numbers of the arguments to differentiate by."""
+    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
+    for k in numbers:
+        if not isinstance(k, (int, np.integer)):
+            raise TypeError(f"{name}: argnums must be an int or a tuple of ints, not {k!r}")
+        if not -len(args) <= k < len(args):
+            raise TypeError(f"{name}: argnums names argument {k}, but the function was called with {len(args)}")
+    if len({k % len(args) for k in numbers}) < len(numbers):
+        raise TypeError(f"{name}: argnums {argnums} names an argument twice")
+    return numbers
+
+
+def watched(x, run, place):
+    """A leaf of an argument as a tensor of our own, linked to what it came from if that is tracked."""
     if isinstance(x, TensorBase) and x.requires_grad and _engine.recording():
         return positive(x)
-    try:
-        return Tensor(x, requires_grad=True)
-    except TypeError as error:
-        raise TypeError(f"grad: argument {k}: {error}") from None
+    if type(x) is int:
+        x = float(x)
+    kind = x.dtype.kind if hasattr(x, "dtype") else "f" if type(x) in (float, complex) else ""
+    if kind not in ("f", "c"):
+        way_out = "pass x.astype(float), or leave it out with argnums" if kind in ("b", "i", "u") else "pass it as another argument"
+        raise TypeError(f"{run.name}: {run.name_at(place)} is {tree.described(x)}, by which nothing can be differentiated; {way_out}")
+    return Tensor(x, requires_grad=True)
 
 
-def gradients(out, watching):
-    """The gradient of `out` by each tensor; zeros where it does not depend on one."""
-    if not isinstance(out, TensorBase) and (np.ndim(out) or np.asarray(out).dtype.kind not in "biufc"):
-        raise TypeError(f"grad: the function must return a scalar, not {type(out).__name__} of shape {np.shape(out)}")
-    if isinstance(out, TensorBase) and out.size != 1:
-        raise TypeError(f"grad: the function must return a scalar, not a tensor of shape {out.shape}; return its sum, for the gradient of that")
-    if np.iscomplexobj(out):
-        raise TypeError("grad: the function must return a real number, not a complex one; return np.real(out) or np.abs(out)")
-    tracked = isinstance(out, TensorBase) and out.requires_grad
-    found = _sweep.gradients(out, watching) if tracked else [None] * len(watching)
-    return [wrap(np.zeros(x.shape, x.dtype), owned=True) if g is None else g for g, x in zip(found, watching, strict=True)]
+def parameters_of(x, where):
+    """The tensors of an object, and what their gradients are given as: a dict by name, or else a list."""
+    named = hasattr(x, "named_parameters")
+    own = dict(x.named_parameters() if named else enumerate(x.parameters()))
+    if not own or not all(isinstance(t, TensorBase) and t.dtype.kind in "fc" for t in own.values()):
+        raise TypeError(f"{where} is a {type(x).__name__} whose parameters() are no Tensors of real or complex numbers, or none at all")
+    return list(own.values()), lambda leaves: dict(zip(own, leaves, strict=True)) if named else list(leaves)
 
 
-def custom_gradient(f):
-    """Decorator: an operation of your own, from a function that returns its value and its pullback.
+def as_result(name, x):
+    """A leaf of what the function returned, as a Tensor."""
+    if isinstance(x, TensorBase):
+        return x
+    if isinstance(x, (bool, int, float, complex, np.ndarray, np.generic)) and np.asarray(x).dtype.kind in "biufc":
+        return asarray(x)
+    raise TypeError(f"{name}: the function returned {tree.described(x)}, which is no array of numbers")
 
-    f         takes arrays, and returns ``(value, pullback)``
-    pullback  takes the gradient of the value, an array of its shape, and returns one gradient for each argument (a tuple,
-              unless there is one argument only), of that argument's shape; None counts as zero
 
-    Raises TypeError for a wrong number of gradients and ShapeError for a wrong shape, during backward. It can be
-    differentiated once.
-
-    >>> @custom_gradient
-    ... def cube(x):
-    ...     return x ** 3, lambda g: 3 * x * x * g
-    >>> x = Tensor(2.0, requires_grad=True)
-    >>> cube(x).backward()
-    >>> x.grad
-    array(12.)
-    """
-    return Custom(f)
+def fitting(x, pattern, what):
+    """A gradient or a tangent in the dtype of what it belongs to, with its shape checked."""
+    array = x if hasattr(x, "dtype") else np.asarray(x)
+    if array.dtype.kind not in "biufc" or not np.can_cast(array.dtype, pattern.dtype, "same_kind"):
+        raise TypeError(f"{what} has dtype {array.dtype}, where {pattern.dtype} is expected")
+    if array.shape != pattern.shape:
+        raise ShapeError(f"{what} has shape {array.shape}, where {pattern.shape} is expected")
+    return astype(array, pattern.dtype, copy=False)

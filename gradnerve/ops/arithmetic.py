@@ -122,10 +122,12 @@ float_power = ufunc(np.float_power, x=power_x,                                  
 remainder   = ufunc(np.remainder,   x=lambda g: g,                                     y=lambda g, x, y: -g * np.floor_divide(x, y))
 fmod        = ufunc(np.fmod,        x=lambda g: g,                                     y=lambda g, x, y, out: -g * np.rint((x - out) / y))
 
-maximum     = ufunc(np.maximum,     x=lambda g, x, y: winner(g, x > y, x == y),        y=lambda g, x, y: winner(g, y > x, x == y))
-minimum     = ufunc(np.minimum,     x=lambda g, x, y: winner(g, x < y, x == y),        y=lambda g, x, y: winner(g, y < x, x == y))
-fmax        = ufunc(np.fmax,        x=lambda g, x, y, out: winner(g, x == out, x == y), y=lambda g, x, y, out: winner(g, y == out, x == y))
-fmin        = ufunc(np.fmin,        x=lambda g, x, y, out: winner(g, x == out, x == y), y=lambda g, x, y, out: winner(g, y == out, x == y))
+maximum     = ufunc(np.maximum,     x=lambda g, x, y: winner(g, x > y, x == y),        y=lambda g, x, y: winner(g, y > x, x == y), masks=True)
+minimum     = ufunc(np.minimum,     x=lambda g, x, y: winner(g, x < y, x == y),        y=lambda g, x, y: winner(g, y < x, x == y), masks=True)
+fmax        = ufunc(np.fmax, masks=True,
+                    x=lambda g, x, y, out: winner(g, x == out, x == y),               y=lambda g, x, y, out: winner(g, y == out, x == y))  # fmt: skip
+fmin        = ufunc(np.fmin, masks=True,
+                    x=lambda g, x, y, out: winner(g, x == out, x == y),               y=lambda g, x, y, out: winner(g, y == out, x == y))  # fmt: skip
 
 logaddexp   = ufunc(np.logaddexp,   x=lambda g, x, y, out: softmax_of_two(g, x, y, out, np.exp),
                                     y=lambda g, x, y, out: softmax_of_two(g, y, x, out, np.exp))  # fmt: skip

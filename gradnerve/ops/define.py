@@ -26,19 +26,24 @@ def zero(*_):
     """The derivative line of what is constant almost everywhere: tracked, and nothing flows back."""
 
 
-def ufunc(function, *, name=None, analytic=True, **lines):
+def ufunc(function, *, name=None, analytic=True, masks=False, **lines):
     """A NumPy ufunc, or another package's, with a derivative line for input `x` and, if it has two, `y`.
 
     A line is written as for a holomorphic function, and conjugates are taken where the numbers are complex; for any other
-    function pass ``analytic=False`` and write the line for dL/d(re) + i dL/d(im) itself.
+    function pass ``analytic=False`` and write the line for dL/d(re) + i dL/d(im) itself. With ``masks=True`` it selects one of its inputs:
+    the other contributes exactly 0, never NaN.
     """
-    return register(Elementwise(name or function.__name__, function, function.nin, lines, zero, analytic), (function,))
+    operation = Elementwise(name or function.__name__, function, function.nin, lines, zero, analytic)
+    operation.masks = masks
+    return register(operation, (function,))
 
 
-def elementwise(forward, *, name=None, analytic=True, **lines):
+def elementwise(forward, *, name=None, analytic=True, masks=False, **lines):
     """An elementwise function of our own: `forward`, too, is a line made of ufuncs, and runs as a program."""
     inputs = forward.__code__.co_argcount
-    return register(Elementwise(name or forward.__name__, forward, inputs, lines, zero, analytic), ())
+    operation = Elementwise(name or forward.__name__, forward, inputs, lines, zero, analytic)
+    operation.masks = masks
+    return register(operation, ())
 
 
 def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, masks=False, adds=None, **lines):

@@ -112,7 +112,7 @@ def clamp_x(g, x, lo, hi):
     return np.where((True if lo is None else x >= lo) & (True if hi is None else x <= hi), g, 0)
 
 
-clamp = op(clamp, x=clamp_x,
+clamp = op(clamp, masks=True, x=clamp_x,
            lo=lambda g, x, lo, hi: np.where((x < lo) & (True if hi is None else lo <= hi), g, 0),
            hi=lambda g, x, lo, hi: np.where((x > hi) | (False if lo is None else lo > hi), g, 0))  # lo > hi: the result is hi  # fmt: skip
 

@@ -82,8 +82,8 @@ def shared(g, out, x, x_shape, axis, keepdims, initial, where):
     return select(equal, g / count, 0)
 
 
-max = op(max, numpy=(np.max, np.amax), linear=True, x=shared)
-min = op(min, numpy=(np.min, np.amin), linear=True, x=shared)
+max = op(max, numpy=(np.max, np.amax), linear=True, masks=True, x=shared)
+min = op(min, numpy=(np.min, np.amin), linear=True, masks=True, x=shared)
 amax, amin = max, min
 
 

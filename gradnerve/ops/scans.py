@@ -105,8 +105,8 @@ def shared_by_numbers(g, out, x, x_shape, axis, keepdims, initial, where):
     return shared(g, out, x, x_shape, axis, keepdims, initial, np.logical_and(value(x) == value(x), where))
 
 
-nanmax = op(nanmax, numpy=np.nanmax, linear=True, x=shared_by_numbers)
-nanmin = op(nanmin, numpy=np.nanmin, linear=True, x=shared_by_numbers)
+nanmax = op(nanmax, numpy=np.nanmax, linear=True, masks=True, x=shared_by_numbers)
+nanmin = op(nanmin, numpy=np.nanmin, linear=True, masks=True, x=shared_by_numbers)
 
 
 @implements(np.nanstd)
