@@ -13,8 +13,8 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (GRAD, TensorBase, allow_vectorcall, already_freed, argument_count, explained, give_row, helper, involves_complex,
-                                is_recording, is_shared, keep_result, new_tensor, operand, parameters_of, row_of, saved_array, saved_tensor,
-                                scalar_type)
+                                is_behind_mask, is_recording, is_shared, keep_result, new_tensor, operand, parameters_of, row_of, saved_array,
+                                saved_tensor, scalar_type)
 from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
 from gradnerve._loops cimport clear_trouble, trouble
 from gradnerve._program cimport Program, evaluate, trace
@@ -62,6 +62,9 @@ cdef class Line:
             program = self.program(values, typenum)
             if program is not None:
                 out = evaluate(program, values, forward, NULL)
+        if out is not None and not forward and is_behind_mask():
+            clear_trouble()         # which may come from what the mask left out: the sweep looks at the result
+            return out
         return None if out is None or trouble() else out
 
     def compiled(self, list typenums):
@@ -155,6 +158,8 @@ cdef class Elementwise(Operation):
         y = operand(y, &values[1])
         if x is NotImplemented or y is NotImplemented:
             return NotImplemented
+        if values[0] == NULL or values[1] == NULL:
+            return helper("batched")(self, (x, y), {})
         cdef int shared = is_shared(x) << X | is_shared(y) << Y
         cdef object _held_x = <object>values[0], _held_y = <object>values[1]  # without the GIL, another thread may drop them
         cdef TensorBase result = new_tensor(self.compute(values))
@@ -169,6 +174,8 @@ cdef class Elementwise(Operation):
         cdef PyObject* values[2]
         cdef int32_t rows[2]
         operand(x, &values[0])
+        if values[0] == NULL:
+            return helper("batched")(self, (x,), {})
         cdef int shared = is_shared(x) << X
         cdef object _held = <object>values[0]
         cdef TensorBase result = new_tensor(self.compute(values))
@@ -209,6 +216,9 @@ cdef class Elementwise(Operation):
         self.take_values(row, line, <PyObject*>g, values)
         try:
             out = line.run(values, typenum, False)
+            if out is None and is_behind_mask():
+                with np.errstate(all="ignore"):
+                    return self.plain_share(line, values, typenum)
             return self.plain_share(line, values, typenum) if out is None else out
         finally:
             let_go(values, line.nparams)

@@ -10,13 +10,13 @@ cimport cython
 from cpython.complex cimport PyComplex_CheckExact
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
-from cpython.object cimport Py_EQ, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
+from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._graph cimport NOTHING, OUT, hooks_of, new_node, release, reserve, retain, tables
+from gradnerve._graph cimport MASKED, NOTHING, OUT, hooks_of, last_number, new_node, release, reserve, retain, tables
 from gradnerve._loops cimport bytes_of, recycle
 
 from functools import wraps
@@ -28,12 +28,13 @@ cnp.import_array()
 cdef extern from *:
     """
     #if defined(_MSC_VER)
-    static __declspec(thread) int gradnerve_paused = 0;
+    static __declspec(thread) int gradnerve_paused = 0, gradnerve_behind_mask = 0;
     #else
-    static _Thread_local int gradnerve_paused = 0;
+    static _Thread_local int gradnerve_paused = 0, gradnerve_behind_mask = 0;
     #endif
     """
-    int paused "gradnerve_paused"       # 1 where this thread does not record
+    int paused "gradnerve_paused"               # 1 where this thread does not record
+    int behind_mask "gradnerve_behind_mask"     # 1 while a sweep of this thread works out a share that has passed a mask
 
 cdef extern from "Python.h":
     Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
@@ -65,6 +66,10 @@ class GraphError(RuntimeError):
     """The graph cannot do what was asked."""
 
 
+class ValuesNeeded(GraphError):
+    """Under vmap a tensor stands for all examples at once, and has no value that Python could look at."""
+
+
 cdef ndarray EMPTY = np.zeros(0)        # the value of a tensor that was never initialised
 cdef tuple NO_ARGUMENTS = ()
 cdef PyTypeObject* tensor_type = <PyTypeObject*>TensorBase
@@ -87,6 +92,16 @@ def install(type tensor, **operations):
         operator_table[index] = <PyObject*>helpers[name]
 
 
+def install_helpers(**functions):
+    """Tell the core of more functions of ours that it calls."""
+    helpers.update(functions)
+
+
+def batched(operation, args, options):
+    """The operation on all examples at once, as one of the arguments is batched."""
+    return helper("batched")(operation, args, options)
+
+
 cdef void hide_from_collector(MutableType* tensor) noexcept:
     """Python makes every class visible to the cyclic garbage collector. A Tensor holds arrays only: unseen, it costs less to
     make and to free, a tenth of a small operation. A subclass is visible again."""
@@ -107,6 +122,18 @@ cdef void take_operators(NumberSlots* ours, NumberSlots* base) noexcept:
 
 cdef bint is_recording() noexcept:
     return not paused
+
+
+cdef bint is_behind_mask() noexcept:
+    return behind_mask
+
+
+cdef bint set_behind_mask(bint on) noexcept:
+    """Returns what it was."""
+    global behind_mask
+    cdef bint before = behind_mask
+    behind_mask = on
+    return before
 
 
 def recording():
@@ -155,6 +182,11 @@ cdef class Recording:
             with Recording(self.on):
                 return function(*args, **kwargs)
         return decorated
+
+
+def last_node():
+    """The number of the node that was made last: later ones have larger numbers."""
+    return last_number
 
 
 # ------------------------------------------------------------------------------------------------ who holds an array
@@ -215,7 +247,9 @@ cdef bint is_inexact(ndarray a) noexcept:
 
 
 cdef ndarray value_of(TensorBase t):
-    if t.flags & LOST:
+    if t.flags & (LOST | BATCHED):
+        if t.flags & BATCHED:
+            raise ValuesNeeded("under vmap, a tensor stands for all examples at once, and its values cannot be looked at")
         raise GraphError("the value of this intermediate result was not kept; hold the Tensor itself to look at its value")
     return t.array
 
@@ -249,6 +283,13 @@ cdef TensorBase linked(ndarray array, int32_t row):
     return t
 
 
+cdef TensorBase without_value(int32_t row):
+    """A tensor for a row whose value nobody needs."""
+    cdef TensorBase t = linked(EMPTY, row)
+    t.flags = LOST
+    return t
+
+
 cdef void move_to(TensorBase t, TensorBase other):
     """`t` now stands for the value of `other`, a fresh result that gives it up."""
     leave_node(t)
@@ -279,6 +320,15 @@ cdef TensorBase holder(int32_t row, ndarray value):
     return t
 
 
+cdef TensorBase gradient_keeper(TensorBase t):
+    """Which of the tensors of a row has its gradient: the one that the row knows."""
+    if t.node == NOTHING:
+        return t
+    if tables.nodes[t.node].handle == NULL:
+        tables.nodes[t.node].handle = <PyObject*>t
+    return <TensorBase>tables.nodes[t.node].handle
+
+
 cdef void drop_gradient(TensorBase t) noexcept:
     cdef PyObject* gradient = <PyObject*>t.gradient
     Py_INCREF(<object>gradient)
@@ -304,6 +354,14 @@ cdef class TensorBase:
             drop_gradient(self)
 
     # ------------------------------------------------------------------------------------------------ the value
+
+    @property
+    def _is_batched(self):
+        return bool(self.flags & BATCHED)
+
+    def _stand_for_examples(self):
+        """From now on, the value is that of all examples, which a class of batching.py holds."""
+        self.flags = BATCHED
 
     def _start(self, ndarray array not None, bint owned):
         """Take the value; `owned`: nobody else has seen the array."""
@@ -363,18 +421,20 @@ cdef class TensorBase:
     @property
     def grad(self):
         """The gradient that backward passes have added up: an ndarray of the tensor's shape and dtype, zeros before the first."""
-        if self.node == NOTHING:
-            return self.gradient
-        if self.gradient is None:
-            self.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
-        elif self.flags & BORROWED and (held_elsewhere(self.gradient) or not cnp.PyArray_ISCARRAY(self.gradient)):
-            self.gradient = cnp.PyArray_NewCopy(self.gradient, cnp.NPY_CORDER)
-        self.flags &= ~BORROWED
-        return self.gradient
+        cdef TensorBase t = gradient_keeper(self)
+        if t.node == NOTHING:
+            return t.gradient
+        if t.gradient is None:
+            t.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
+        elif t.flags & BORROWED and (held_elsewhere(t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
+            t.gradient = cnp.PyArray_NewCopy(t.gradient, cnp.NPY_CORDER)
+        t.flags &= ~BORROWED
+        return t.gradient
 
     @grad.setter
     def grad(self, value):
-        if value is not None and value is self.gradient and not self.flags & BORROWED:
+        cdef TensorBase t = gradient_keeper(self)
+        if value is not None and value is t.gradient and not t.flags & BORROWED:
             return
         if self.node == NOTHING and value is not None:
             raise GraphError("grad: this tensor does not require grad; make it with requires_grad=True")
@@ -386,10 +446,10 @@ cdef class TensorBase:
                 raise ShapeError(f"grad: the tensor has shape {np.shape(self.array)}, the gradient {value.shape}")
             if not np.can_cast(value.dtype, self.array.dtype, "same_kind"):
                 raise TypeError(f"grad: cannot put {value.dtype} values into the gradient of a tensor of {self.array.dtype}")
-            self.gradient = np.array(value, self.array.dtype, order="C")
+            t.gradient = np.array(value, self.array.dtype, order="C")
         else:
-            drop_gradient(self)
-        self.flags &= ~BORROWED
+            drop_gradient(t)
+        t.flags &= ~BORROWED
 
     # ------------------------------------------------------------------------------------------------ the graph
 
@@ -426,7 +486,7 @@ cdef class TensorBase:
     @property
     def _operation(self):
         """The operation that made this tensor, or None."""
-        return None if self.is_leaf else <object>tables.nodes[self.node].operation
+        return None if self.node == NOTHING or tables.nodes[self.node].operation == NULL else <object>tables.nodes[self.node].operation
 
     @property
     def _prev(self):
@@ -445,7 +505,16 @@ cdef class TensorBase:
     @property
     def _hooks(self):
         """The functions that see this tensor's gradient in every sweep, by a key of each."""
+        if self.node == NOTHING:
+            raise GraphError("a tensor that is not tracked has no hooks")
         return hooks_of(self.node)
+
+    def _link(self):
+        """A second tensor for the same value, which later changes of this one do not reach."""
+        cdef ndarray array = value_of(self)
+        if exposed(self):
+            array = cnp.PyArray_NewCopy(array, cnp.NPY_KEEPORDER)
+        return new_tensor(array) if self.node == NOTHING else linked(array, self.node)
 
     def detach(self):
         """The same values, untracked."""
@@ -455,6 +524,7 @@ cdef class TensorBase:
 
     def _become(self, TensorBase other not None):
         """Stand for the value of `other`, a fresh result, from now on."""
+        value_of(other)
         if other.node == NOTHING and self.node != NOTHING:
             raise GraphError("a tracked tensor cannot become an untracked one")
         move_to(self, other)
@@ -483,6 +553,8 @@ cdef class TensorBase:
     def __imatmul__(self, other): return in_place(<Operation>operator_table[MATMUL], self, other)
 
     def __richcmp__(self, other, int kind):
+        if is_batched(self) or is_batched(other):
+            return helper("batched")(COMPARISONS[kind], (self, other), {})
         cdef ndarray a = value_of(self)
         if isinstance(other, TensorBase):
             other = value_of(<TensorBase>other)
@@ -498,9 +570,16 @@ cdef class TensorBase:
         return <Py_ssize_t><PyObject*>self >> 4
 
 
+cdef dict COMPARISONS = {Py_LT: np.less, Py_LE: np.less_equal, Py_EQ: np.equal, Py_NE: np.not_equal, Py_GT: np.greater, Py_GE: np.greater_equal}
+
+
+cdef bint is_batched(object a) noexcept:
+    return isinstance(a, TensorBase) and (<TensorBase>a).flags & BATCHED
+
+
 cdef object power(object x, object y):
     """``x ** y`` with the short cuts of ndarray's operator."""
-    if isinstance(x, TensorBase) and (PyLong_CheckExact(y) or PyFloat_CheckExact(y)):
+    if isinstance(x, TensorBase) and not is_batched(x) and (PyLong_CheckExact(y) or PyFloat_CheckExact(y)):
         if not is_inexact(value_of(<TensorBase>x)):
             return new_tensor(np.asarray((<TensorBase>x).array ** y))       # integers have rules of their own
         if y == 2: return (<Operation>operator_table[SQUARE]).unary(x)
@@ -532,6 +611,8 @@ cdef object in_place(Operation op, TensorBase t, object other):
     """``t += other``: the name stands for the new value; what was computed from the old one keeps it."""
     cdef TensorBase result
     cdef bint other_tracked = isinstance(other, TensorBase) and (<TensorBase>other).node != NOTHING
+    if is_batched(t) or is_batched(other):
+        return helper("batched_in_place")(op, t, other)
     if paused or t.node == NOTHING and not other_tracked:
         if isinstance(other, TensorBase):
             other = value_of(<TensorBase>other)
@@ -558,6 +639,7 @@ cdef object in_place(Operation op, TensorBase t, object other):
 
 def trade_places(TensorBase t not None, TensorBase other not None):
     """Each of two tensors stands for the other's value from now on."""
+    value_of(t), value_of(other)
     t.array, other.array = other.array, t.array
     t.gradient, other.gradient = other.gradient, t.gradient
     t.node, other.node = other.node, t.node
@@ -604,9 +686,17 @@ cdef class Operation:
         """Whether the gradient is multiplied by values, which may be infinite."""
         return True
 
+    cdef bint selects(self, int32_t row) except -1:
+        """Whether this result is a selection: the gradient of what it leaves out is exactly 0."""
+        return self.masks
+
     cdef object without_infinities(self, int32_t row, int argument, object g, object share):
         """The share, with a finite number where an infinite one comes only from values that g multiplies by 0."""
         return share
+
+    cdef object share_of_many(self, int32_t row, int argument, ndarray g, object level):
+        """The shares of many gradients, which lie along the first axis of g, in one array; `level` is theirs, as under vmap."""
+        return self.share(row, argument, g)         # what works element by element broadcasts
 
     cdef tuple shares(self, int32_t row, object g):
         """The same for all arguments, where `at_once` says that they are worked out together."""
@@ -673,6 +763,8 @@ cdef int32_t give_row(TensorBase result, Operation op, int n_edges) except -1:
     reserve(1, n_edges)
     result.node = new_node(<PyObject*>op, cnp.PyArray_NDIM(out), cnp.PyArray_DIMS(out), cnp.PyArray_TYPE(out))
     tables.nodes[result.node].handle = <PyObject*>result
+    if behind_mask:
+        tables.nodes[result.node].state |= MASKED
     return result.node
 
 
@@ -743,11 +835,14 @@ cdef object link_value(int32_t row, object value, int argument):
 
 
 cdef inline object operand(object a, PyObject** value):
-    """What holds the argument's value while we compute: the tensor itself, an array or a number; NotImplemented declines."""
+    """What holds the argument's value while we compute: the tensor itself, an array or a number; NotImplemented declines.
+
+    The value is NULL if the tensor is batched.
+    """
     if isinstance(a, TensorBase):
         if (<TensorBase>a).flags & LOST:
             value_of(<TensorBase>a)
-        value[0] = <PyObject*>(<TensorBase>a).array
+        value[0] = <PyObject*>(<TensorBase>a).array if not (<TensorBase>a).flags & BATCHED else NULL
         return a
     if not (cnp.PyArray_CheckExact(a) or PyFloat_CheckExact(a) or PyLong_CheckExact(a) or PyComplex_CheckExact(a)):
         a = as_operand(a)

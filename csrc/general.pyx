@@ -10,10 +10,11 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, array_in, explained, exposed,
-                                give_row, helper, holder, holds_tensors, involves_complex, is_inexact, is_recording, keep_result, link_value, new_tensor,
+                                give_row, helper, holder, holds_tensors, involves_complex, is_batched, is_inexact, is_recording,
+                                keep_result, link_value, linked, new_tensor,
                                 parameters_of, row_of, saved_tensor, value_of)
-from gradnerve._graph cimport NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
-from gradnerve._loops cimport clear_trouble
+from gradnerve._graph cimport FREED, NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
+from gradnerve._loops cimport all_finite, clear_trouble
 
 import numpy as np
 
@@ -88,6 +89,13 @@ cdef class General(Operation):
         for input_name, line in adds.items():
             self.adders[names.index(input_name)] = self.reader(line, zero)
 
+    def select_by(self, rule):
+        """A result is a selection if this function of one of the options says so; it is named as that option is."""
+        read = self.meaning(parameters_of(rule)[0])
+        if read not in self.reads:
+            self.reads.append(read)
+        self.mask_rule, self.mask_read = rule, self.reads.index(read)
+
     def reader(self, line, zero):
         """Work out what each parameter of the line stands for."""
         cdef Reader reader = Reader(None if line is zero else line)
@@ -134,6 +142,8 @@ cdef class General(Operation):
             if isinstance(value, (list, tuple)) and self.readers[0 if self.variadic else k] is not None:
                 arrays[k] = values[k] = value = helper("array_of")(value)
             if isinstance(value, TensorBase):
+                if is_batched(value):
+                    return helper("batched")(self, tuple(values), options)
                 if exposed(<TensorBase>value):      # asked before we hold the array, too
                     shared = add_to(shared, k)
                 arrays[k] = value_of(<TensorBase>value)
@@ -211,6 +221,8 @@ cdef class General(Operation):
         cdef Reader reader
         cdef int32_t row
         cdef int k
+        if self.mask_rule is not None:
+            needs = 1 << self.mask_read
         for k in parents:
             reader = <Reader>self.readers[0 if self.variadic else k]
             needs |= reader.needs
@@ -246,14 +258,39 @@ cdef class General(Operation):
     cdef bint multiplies(self, int argument) noexcept:
         return (<Reader>self.readers[0 if self.variadic else argument]).multiplies
 
-    cdef object without_infinities(self, int32_t row, int argument, object g, object share):
-        """Put two different numbers in place of infinite values: where that makes no difference, g has multiplied them by 0."""
-        one, another = (self.evaluated(row, argument, g, number) for number in (0.75, 1.25))
-        same = array_in(one) == array_in(another)
-        return helper("where")(same & ~np.isfinite(array_in(share)), one, share)
+    cdef object share_of_many(self, int32_t row, int argument, ndarray g, object level):
+        cdef Reader reader = <Reader>self.readers[0 if self.variadic else argument]
+        cdef object one = helper("hidden")(new_tensor(g), level)
+        if reader.line is None:
+            return None
+        if tables.nodes[row].saved[X] == NULL:
+            raise already_freed(self.name)
+        conjugate = self.analytic and cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(g))
+        result = reader.line(*self.read(reader, row, argument, np.conjugate(one) if conjugate else one, None, False))
+        if result is None:
+            return None
+        return value_of(helper("examples")(np.conjugate(result) if conjugate else result, level))
 
-    cdef object evaluated(self, int32_t row, int argument, object g, object finite):
-        """The share; `finite`: a number to be read in place of infinite values and NaN."""
+    cdef bint selects(self, int32_t row) except -1:
+        cdef PyObject* saved = tables.nodes[row].saved[X]
+        if self.mask_rule is None or saved == NULL:
+            return self.masks
+        return self.mask_rule((<list>saved)[self.mask_read])
+
+    cdef object without_infinities(self, int32_t row, int argument, object g, object share):
+        """Put other numbers, twice, in place of infinite values, then of all: where that makes no difference, g has multiplied them by 0."""
+        for replaced in (False, True):
+            one, another = (self.evaluated(row, argument, g, (replaced, seed)) for seed in (1, 2))
+            lost = array_in(one) == array_in(another)
+            if share is None:
+                return helper("where")(lost, one, np.nan)
+            share = helper("where")(lost & ~np.isfinite(array_in(share)), one, share)
+            if all_finite(array_in(share)):
+                break
+        return share
+
+    cdef object evaluated(self, int32_t row, int argument, object g, object replaced):
+        """The share; `replaced`: whether other numbers are to be read in place of all values, or of those only that are not finite, and a seed."""
         cdef Reader reader = <Reader>self.readers[0 if self.variadic else argument]
         cdef bint recorded = isinstance(g, TensorBase), conjugate
         if reader.line is None:
@@ -261,9 +298,10 @@ cdef class General(Operation):
         if tables.nodes[row].saved[X] == NULL:
             raise already_freed(self.name)
         conjugate = self.analytic and (involves_complex(row, g) if recorded else cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(<ndarray>g)))
-        args = self.read(reader, row, argument, np.conjugate(g) if conjugate else g, None, recorded)
-        if finite is not None:
-            args = [without_infinite(a, finite) for a in args]
+        g = np.conjugate(g) if conjugate else g
+        args = self.read(reader, row, argument, g, None, recorded)
+        if replaced is not None:
+            args = [a if a is g else other_numbers(a, *replaced) for a in args]
         try:
             result = reader.line(*args)
         finally:
@@ -307,13 +345,19 @@ cdef class General(Operation):
         return link_value(row, value, k) if kind == VALUE and isinstance(value, ndarray) else value
 
 
-cdef object without_infinite(object a, double number):
-    """What a line reads, with a number in place of infinite elements."""
+def other_numbers(a, everywhere, seed):
+    """What a line reads, with other numbers in place of the elements that are not finite, or of all of them."""
     if isinstance(a, (list, tuple)):
-        return type(a)([without_infinite(part, number) for part in a])
-    if not isinstance(a, (TensorBase, ndarray)) or array_in(a).dtype.kind not in "fc" or np.isfinite(array_in(a)).all():
+        return type(a)([other_numbers(part, everywhere, seed) for part in a])
+    if not isinstance(a, (TensorBase, ndarray)) or array_in(a).dtype.kind not in "fc" or not everywhere and all_finite(array_in(a)):
         return a
-    return helper("where")(np.isfinite(array_in(a)), a, array_in(a).dtype.type(number))
+    numbers = irregular(np.shape(array_in(a)), array_in(a).dtype, seed)
+    return helper("where")(np.isfinite(array_in(a)) & (not everywhere), a, numbers)
+
+
+def irregular(shape, dtype, seed=1):
+    """Numbers between 1/2 and 3/2 that have nothing to do with one another: no sum of them vanishes, no matrix of them is singular."""
+    return np.random.Generator(np.random.PCG64(seed)).uniform(0.5, 1.5, shape).astype(dtype)
 
 
 cdef object add_to(object numbers, int k):
@@ -345,8 +389,9 @@ cdef class HandMade(Operation):
         cdef int32_t edge = tables.nodes[row].edges
         cdef TensorBase child, parent
         if isinstance(g, TensorBase):
-            raise GraphError("a hand-made _backward works on arrays and has no second derivative; write the operation with gn.op instead")
-        if tables.nodes[row].freed:
+            raise GraphError("a hand-made _backward works on arrays and has no second derivative; use gn.custom_gradient, "
+                             "or a line of gradnerve.ops.define.op")
+        if tables.nodes[row].state & FREED:
             raise already_freed(self.name)
         if tables.nodes[row].saved[X] == NULL:
             raise GraphError("this hand-made tensor has no _backward: assign a function that adds to the .grad of its _prev")
@@ -404,55 +449,73 @@ def make_by_hand(TensorBase t not None, tuple parents, function):
 
 
 cdef class Custom(Operation):
-    """A user's own operation: `function` takes arrays and gives a value and its pullback."""
+    """A user's own operation: what computes its value and its gradients is Python code, which gradnerve/own.py calls."""
 
-    def __init__(self, function):
-        self.name, self.function, self.lines, self.at_once = function.__name__, function, {}, True
+    def __init__(self, str name):
+        self.name, self.lines, self.at_once = name, {}, True
 
-    def __call__(self, *args):
-        cdef TensorBase result
+    def record(self, ndarray value not None, args, pullback, bint reads_result=False):
+        """A tensor of the value, an array that is ours.
+
+        pullback    takes the gradient of the value (a Tensor if it is to be differentiated again, else an array) and the value, likewise,
+                    and gives a gradient or None for each of `args`
+        """
+        cdef TensorBase result = new_tensor(value)
         cdef int32_t row
-        arrays = [value_of(<TensorBase>a) if isinstance(a, TensorBase) else a for a in args]
-        copies = [a.copy() if isinstance(a, ndarray) else a for a in arrays]     # whatever happens to them, the tensors stay
-        outcome = self.function(*copies)
-        if not (isinstance(outcome, tuple) and len(outcome) == 2 and callable(outcome[1])):
-            raise TypeError(f"{self.name}: a function under custom_gradient returns (value, pullback), not {type(outcome).__name__}")
-        if len(arrays) == 0 or not any(isinstance(a, TensorBase) for a in args):
-            return outcome[0]
-        result = new_tensor(np.array(outcome[0]))
         tracked = [k for k, a in enumerate(args) if row_of(a) != NOTHING]
-        if tracked and is_recording():
+        if tracked and is_recording() and is_inexact(value):
             row = give_row(result, self, <int>len(tracked))
-            saved = (outcome[1], len(args))
+            saved = (pullback, len(args))
             Py_INCREF(saved)
             tables.nodes[row].saved[X] = <PyObject*>saved
-            keep_result(result, False)
+            keep_result(result, reads_result)
             for k in reversed(tracked):
                 add_edge(row, (<TensorBase>args[k]).node, k)
         return result
 
     cdef tuple shares(self, int32_t row, object g):
-        if isinstance(g, TensorBase):
-            raise GraphError(f"{self.name}: a custom_gradient has no second derivative")
+        cdef bint recorded = isinstance(g, TensorBase)
+        cdef object out = None
         if tables.nodes[row].saved[X] == NULL:
             raise already_freed(self.name)
         pullback, n = <tuple>tables.nodes[row].saved[X]
-        shares = pullback(np.array(g))
-        try:
-            shares = tuple([None if s is None else np.array(s) for s in (shares if isinstance(shares, tuple) else (shares,))])
-        except ValueError as error:
-            raise TypeError(f"{self.name}: the pullback gave something that is no array: {error}") from None
+        if tables.nodes[row].saved[OUT] != NULL:
+            out = <object>tables.nodes[row].saved[OUT]
+            out = linked(<ndarray>out, row) if recorded else out
+        shares = pullback(g if recorded else np.array(g), out)
+        if not isinstance(shares, (tuple, list)):
+            shares = (shares,)
         if len(shares) != n:
-            raise TypeError(f"{self.name}: the pullback gave {len(shares)} gradient(s) for {n} argument(s)")
+            raise TypeError(f"{self.name}: gave {len(shares)} gradient(s) for {n} argument(s)")
+        shares = tuple([None if s is None else self.as_share(s, recorded) for s in shares])
         cdef int32_t edge = tables.nodes[row].edges
         while edge != NOTHING:
-            share = shares[tables.edges[edge].argument]
-            wanted = shape_tuple(tables.edges[edge].parent)
-            if share is not None and np.shape(share) != wanted:
-                raise ShapeError(f"{self.name}: the pullback gave a gradient of shape {np.shape(share)} for argument "
-                                 f"{tables.edges[edge].argument} of shape {wanted}")
+            self.check(shares[tables.edges[edge].argument], tables.edges[edge].argument, tables.edges[edge].parent)
             edge = tables.edges[edge].next
         return shares
+
+    cdef object as_share(self, object share, bint recorded):
+        """A Tensor in a sweep that is recorded, else an array of its own."""
+        if isinstance(share, TensorBase):
+            return share if recorded else np.array(value_of(<TensorBase>share))
+        try:
+            share = np.array(share)
+        except ValueError as error:
+            raise TypeError(f"{self.name}: a gradient is no array: {error}") from None
+        return new_tensor(share) if recorded else share
+
+    cdef int check(self, object share, int argument, int32_t parent) except -1:
+        """The gradient that the user's code gave for an argument has its shape, and numbers that its dtype can take."""
+        cdef ndarray a
+        if share is None:
+            return 0
+        a = array_in(share)
+        wanted, dtype = shape_tuple(parent), cnp.PyArray_DescrFromType(tables.nodes[parent].typenum)
+        if a.dtype.kind not in "biufc" or not np.can_cast(a.dtype, dtype, "same_kind"):
+            raise TypeError(f"{self.name}: gave a gradient of dtype {a.dtype} for argument {argument} of dtype {dtype}")
+        if np.shape(a) != wanted:
+            raise ShapeError(f"{self.name}: gave a gradient of shape {np.shape(a)} for argument {argument} of shape {wanted}")
+        return 0
 
 
 cdef General _any = General.__new__(General)

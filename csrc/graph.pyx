@@ -54,6 +54,7 @@ cdef int reserve(int32_t nodes, int32_t edges) except -1:
 
 cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum) except -1:
     """A row with one use, no edges and nothing saved."""
+    global last_number
     cdef npy_intp* far = NULL
     cdef int32_t row
     cdef Node* node
@@ -79,8 +80,11 @@ cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum
     node.edges = node.mark = NOTHING
     node.ndim = <int8_t>ndim
     node.typenum = <int8_t>typenum
-    node.freed = node.hooked = False
-    node.far = far
+    last_number += 1
+    node.number = last_number
+    node.state = 0
+    if far != NULL:
+        node.dims[0] = <npy_intp>far
     memcpy(shape_of(row), dims, ndim * sizeof(npy_intp))
     return row
 
@@ -127,11 +131,11 @@ cdef void bury(int32_t dead) noexcept:
         row = dead
         dead = unlink(row, tables.nodes[row].mark)
         forget(row)
-        if tables.nodes[row].hooked:
+        if tables.nodes[row].state & HOOKED:
             drop_hooks(row)
         operation = tables.nodes[row].operation
-        free(tables.nodes[row].far)
-        tables.nodes[row].far = NULL
+        if tables.nodes[row].ndim > INLINE_DIMS:
+            free(<void*>tables.nodes[row].dims[0])
         tables.nodes[row].mark = tables.free_node
         tables.free_node = row
         tables.live_nodes -= 1
@@ -178,12 +182,12 @@ cdef dict hooks = {}    # row -> number -> function
 
 cdef dict hooks_of(int32_t row):
     """The hooks of a row, to which more may be added; they live as long as the row."""
-    tables.nodes[row].hooked = True
+    tables.nodes[row].state |= HOOKED
     return hooks.setdefault(row, {})
 
 
 cdef void drop_hooks(int32_t row) noexcept:
-    tables.nodes[row].hooked = False
+    tables.nodes[row].state &= ~HOOKED
     hooks.pop(row, None)
 
 
@@ -210,7 +214,7 @@ cdef tuple describe(int32_t row):
     cdef Node* node = &tables.nodes[row]
     operation = "leaf" if node.operation == NULL else (<object>node.operation).name
     return (row, operation, str(shape_tuple(row)), cnp.PyArray_DescrFromType(node.typenum).name,
-            node.uses, node.edges, node.freed)
+            node.uses, node.edges, bool(node.state & FREED))
 
 
 def read_tables(int32_t root):

@@ -48,9 +48,6 @@ cdef extern from "Python.h":
     object take "(PyObject*)"(PyObject*)        # a reference that was ours becomes the caller's
     long long PyLong_AsLongLongAndOverflow(object, int*) except? -1
 
-cdef uint64_t DOUBLES_EXPONENT = 0x7FF0000000000000
-cdef uint32_t SINGLES_EXPONENT = 0x7F800000
-
 # ------------------------------------------------------------------------------------------- arrays, used again
 
 cdef enum:
@@ -616,18 +613,20 @@ cdef bint all_finite(ndarray a) except -1:
     cdef const uint64_t* doubles = <const uint64_t*>cnp.PyArray_DATA(a)
     cdef const uint32_t* singles = <const uint32_t*>cnp.PyArray_DATA(a)
     cdef Py_ssize_t k, n = cnp.PyArray_SIZE(a)
-    cdef int found = 0, kind = cnp.PyArray_TYPE(a)
+    cdef int kind = cnp.PyArray_TYPE(a)
+    cdef uint64_t found = 0
+    cdef uint32_t found_single = 0
     if not cnp.PyArray_ISCARRAY_RO(a) or kind not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE, cnp.NPY_CFLOAT, cnp.NPY_CDOUBLE):
         return np.isfinite(a).all()
     if kind == cnp.NPY_CFLOAT or kind == cnp.NPY_CDOUBLE:
         n *= 2
     if kind == cnp.NPY_DOUBLE or kind == cnp.NPY_CDOUBLE:
         for k in range(n):
-            found |= doubles[k] & DOUBLES_EXPONENT == DOUBLES_EXPONENT
+            found |= (doubles[k] & <uint64_t>0x7FF0000000000000) + <uint64_t>0x0010000000000000     # carries into the sign bit
     else:
         for k in range(n):
-            found |= singles[k] & SINGLES_EXPONENT == SINGLES_EXPONENT
-    return not found
+            found_single |= (singles[k] & <uint32_t>0x7F800000) + <uint32_t>0x00800000
+    return not (found >> 63 or found_single >> 31)
 
 
 cdef bint trouble() except -1:

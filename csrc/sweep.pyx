@@ -16,19 +16,20 @@ Next: gradnerve/ops/arithmetic.py, the derivatives; gradnerve/tensor.py, what us
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc, realloc
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport BORROWED, Operation, TensorBase, array_in, helper, new_tensor, value_of
-from gradnerve._graph cimport NOTHING, drop_hooks, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
+from gradnerve._engine cimport (BORROWED, LOST, Operation, TensorBase, array_in, helper, is_behind_mask, linked, new_tensor, row_of,
+                                set_behind_mask, value_of, without_value)
+from gradnerve._graph cimport FREED, HOOKED, MASKED, NOTHING, RETIRED, drop_hooks, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
 from gradnerve._loops cimport (NPY_ARRAY_CARRAY, NPY_ARRAY_OWNDATA, PyArray_FLAGS, PyArrayObject, add_arrays, all_finite, bytes_of, is_array,
                                recycle, sum_to_shape)
 
 import numpy as np
 
-from gradnerve._engine import GraphError, ShapeError, set_recording
+from gradnerve._engine import GraphError, ShapeError, ValuesNeeded, set_recording
 
 cnp.import_array()
 
@@ -55,9 +56,12 @@ cdef class Sweep:
     cdef int32_t* order
     cdef int32_t count, n_parents, room, parent_room
     cdef int32_t n_roots        # the first entries, which the sweep keeps alive
+    cdef set ends               # rows to stop at, as if they were leaves; or None
     cdef bint looks_only        # nothing will be swept: what was saved need not be there
     cdef bint recorded          # gradients are Tensors, and the sweep itself can be differentiated
     cdef bint retain_graph
+    cdef object level           # of the gradients, where many of them are swept at once along a first axis; else None
+    cdef Py_ssize_t width       # how many; 0: one, without such an axis
     cdef bint only_targets      # keep gradients for TARGET entries; otherwise for tensors that somebody holds
 
     def __dealloc__(self):
@@ -73,13 +77,13 @@ cdef class Sweep:
     # ------------------------------------------------------------------------------------------------- order
 
     cdef int discover(self, list roots, set ends) except -1:
-        """List all nodes behind the roots, and count how often each is used. Calls no Python code: the marks stay ours.
-
-        ends    rows to stop at, as if they were leaves
-        """
+        """List all nodes behind the roots, and count how often each is used. Calls no Python code: the marks stay ours."""
         cdef int32_t k = 0, edge, row
+        self.ends = ends
         for root in roots:
             row = (<TensorBase>root).node
+            if row == NOTHING:
+                raise GraphError("a tensor that is not tracked has no graph behind it")
             if self.place_of(row) == NOTHING:
                 self.append(row)
                 retain(row)
@@ -90,7 +94,7 @@ cdef class Sweep:
             if ends is not None and row in ends:
                 k += 1
                 continue
-            if tables.nodes[row].freed and not self.looks_only:
+            if tables.nodes[row].state & FREED and not self.looks_only:
                 raise freed_error(row)
             edge = tables.nodes[row].edges
             while edge != NOTHING:
@@ -118,7 +122,8 @@ cdef class Sweep:
             self.room = max(64, 2 * self.room)
             self.entries = <Entry*>enlarged(self.entries, self.room * sizeof(Entry))
         entry = &self.entries[self.count]
-        entry.row, entry.users, entry.parents, entry.wanted, entry.masked, entry.grad = row, 0, 0, 1, 0, NULL
+        entry.row, entry.users, entry.parents, entry.wanted, entry.grad = row, 0, 0, 1, NULL
+        entry.masked = (tables.nodes[row].state & MASKED) != 0
         tables.nodes[row].mark = self.count
         self.count += 1
         return self.count - 1
@@ -168,7 +173,7 @@ cdef class Sweep:
         cdef int32_t k, row
         for k in range(self.count):
             row = self.entries[k].row
-            if tables.nodes[row].operation == NULL and row not in rows:
+            if tables.nodes[row].operation == NULL and not tables.nodes[row].state & RETIRED and row not in rows:
                 return True
         return False
 
@@ -182,7 +187,7 @@ cdef class Sweep:
             for n in range(self.count):
                 k = self.order[n]
                 if self.entries[k].grad != NULL and self.entries[k].wanted:
-                    if tables.nodes[self.entries[k].row].hooked:
+                    if tables.nodes[self.entries[k].row].state & HOOKED and not (self.ends is not None and self.entries[k].row in self.ends):
                         self.call_hooks(k)
                     self.visit(k)
                     if not self.recorded:
@@ -200,30 +205,39 @@ cdef class Sweep:
 
     cdef int visit(self, int32_t k) except -1:
         """Hand the gradient of one node on to its parents."""
-        cdef int32_t row = self.entries[k].row, edge = tables.nodes[row].edges, j = self.entries[k].parents
+        cdef int32_t row = self.entries[k].row
         cdef object g = <object>self.entries[k].grad
         cdef Operation operation
-        cdef tuple together = None
-        cdef int32_t parent
-        cdef int argument
-        cdef bint careful
-        cdef PyObject* spare
-        if tables.nodes[row].operation == NULL or self.end_of_parents(k) == j:
+        cdef bint before
+        if tables.nodes[row].operation == NULL or self.end_of_parents(k) == self.entries[k].parents:
             return 0
         operation = <Operation>tables.nodes[row].operation
-        if operation.at_once:
-            together = operation.shares(row, g)
+        before = set_behind_mask(self.entries[k].masked)
+        try:
+            self.hand_on(k, row, operation, g)
+        finally:
+            set_behind_mask(before)
+        return 0
+
+    cdef int hand_on(self, int32_t k, int32_t row, Operation operation, object g) except -1:
+        cdef int32_t edge = tables.nodes[row].edges, j = self.entries[k].parents, parent
+        cdef tuple together = operation.shares(row, g) if operation.at_once else None
+        cdef bint selects = operation.selects(row), careful
+        cdef int argument
+        cdef PyObject* spare
         while edge != NOTHING:
             parent, argument = self.parents[j], tables.edges[edge].argument
             if self.entries[parent].wanted:
                 careful = self.entries[k].masked and operation.multiplies(argument)
-                if self.entries[k].masked or operation.masks:
+                if self.entries[k].masked or selects:
                     self.entries[parent].masked = 1
                 if careful or not self.adds_to(parent) or not operation.add_share(row, argument, g, self.entries[parent].grad):
                     if together is not None:
                         share = together[argument]
                     elif careful:
-                        share = selected(operation, row, argument, g)
+                        share = self.selected(operation, row, argument, g)
+                    elif self.width:
+                        share = operation.share_of_many(row, argument, g, self.level)
                     else:
                         share = operation.share(row, argument, g)
                     if share is not None:
@@ -236,16 +250,48 @@ cdef class Sweep:
             j += 1
         return 0
 
+    cdef object selected(self, Operation operation, int32_t row, int argument, object g):
+        """The share of a gradient that passed a mask: what the mask left out contributes exactly 0, also through an infinite derivative."""
+        cdef bint before
+        if operation.elementwise and not self.recorded:
+            share = operation.share_of_many(row, argument, g, self.level) if self.width else operation.share(row, argument, g)
+            if share is None or all_finite(share):
+                return share
+        with np.errstate(all="ignore"):
+            share = self.cleaned(operation, row, argument, g)
+        if share is not None and not self.recorded and not self.width and not all_finite(share):
+            before = set_behind_mask(False)
+            try:
+                operation.share(row, argument, g)       # for its warning or error: this infinity is none of the mask's
+            finally:
+                set_behind_mask(before)
+        return share
+
+    cdef object cleaned(self, Operation operation, int32_t row, int argument, object g):
+        """The share, with 0 where infinite values have met a gradient of 0."""
+        try:
+            share = operation.share_of_many(row, argument, g, self.level) if self.width else operation.share(row, argument, g)
+            if share is None or all_finite(array_in(share)):
+                return share
+        except np.linalg.LinAlgError:       # of a matrix that was left out, or of another
+            share = None
+        if operation.elementwise and share is not None:
+            lost = (array_in(g) == 0) & ~np.isfinite(array_in(share))
+            return helper("where")(lost, np.zeros((), array_in(share).dtype), share)
+        if self.width:
+            raise ValuesNeeded(f"{operation.name}: infinite derivatives behind a mask are looked at one by one")
+        return operation.without_infinities(row, argument, g, share)
+
     cdef inline bint adds_to(self, int32_t parent) noexcept:
         """Whether a share may be added to what has come to the parent in place: that sum is ours alone."""
-        return not self.recorded and is_ours(self.entries[parent].grad)
+        return not self.recorded and not self.width and is_ours(self.entries[parent].grad)
 
     cdef int call_hooks(self, int32_t k) except -1:
         """Show the gradient of a node to those who asked for it; what they return takes its place."""
         cdef int32_t row = self.entries[k].row
         for hook in list(hooks_of(row).values()):
             g = <object>self.entries[k].grad
-            outcome = hook(g if self.recorded else new_tensor(<ndarray>g))
+            outcome = hook(own_tensor(g))
             if outcome is None:
                 continue
             self.entries[k].grad = NULL
@@ -258,7 +304,10 @@ cdef class Sweep:
     cdef int accumulate(self, int32_t k, object share, Operation operation, int argument) except -1:
         """Add a share to what has come to a node: borrow the first, add out of place, then in place once the sum is ours."""
         cdef PyObject* old
-        share = fitting(self.entries[k].row, share, operation, argument)
+        if self.width:
+            share = fitting_many(self.entries[k].row, share, operation, argument, self.width)
+        else:
+            share = fitting(self.entries[k].row, share, operation, argument)
         old = self.entries[k].grad
         if old == NULL:
             pass
@@ -282,9 +331,9 @@ cdef class Sweep:
             self.entries[k].grad = NULL
             recycle(grad)
         if not self.retain_graph and self.entries[k].wanted and tables.nodes[row].operation != NULL:
-            tables.nodes[row].freed = True
+            tables.nodes[row].state |= FREED
             forget(row)
-            if tables.nodes[row].hooked:    # which may hold the tensor that holds the row
+            if tables.nodes[row].state & HOOKED:    # which may hold the tensor that holds the row
                 drop_hooks(row)
 
     # ------------------------------------------------------------------------------------------------- commit
@@ -324,18 +373,6 @@ cdef inline bint owns_plain_memory(PyObject* a) noexcept:
     return PyArray_FLAGS(<PyArrayObject*>a) & wanted == wanted
 
 
-cdef object selected(Operation operation, int32_t row, int argument, object g):
-    """The share of a gradient that passed a mask: what the mask left out contributes exactly 0, also through an infinite derivative."""
-    with np.errstate(all="ignore"):
-        share = operation.share(row, argument, g)
-        if share is None or all_finite(array_in(share)):
-            return share
-        if not operation.elementwise:
-            return operation.without_infinities(row, argument, g, share)
-        lost = (array_in(g) == 0) & ~np.isfinite(array_in(share))
-        return helper("where")(lost, np.zeros((), array_in(share).dtype), share)
-
-
 cdef void* enlarged(void* memory, size_t size) except NULL:
     cdef void* moved = realloc(memory, size)
     if moved == NULL:
@@ -371,6 +408,29 @@ cdef object fitting(int32_t row, object share, Operation operation, int argument
             raise shape_error(row, a, operation, argument)
         return fitted
     return a
+
+
+cdef object fitting_many(int32_t row, object share, Operation operation, int argument, Py_ssize_t width):
+    """The same for many shares along a first axis."""
+    cdef ndarray a = share
+    cdef cnp.npy_intp dims[65]
+    cdef int k, more, typenum = tables.nodes[row].typenum, ndim = tables.nodes[row].ndim
+    if cnp.PyArray_TYPE(a) != typenum:
+        if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
+            a = a.real
+        a = cnp.PyArray_Cast(a, typenum)
+    more = cnp.PyArray_NDIM(a) - 1 - ndim
+    if more < 0:
+        raise shape_error(row, a, operation, argument)
+    dims[0] = width
+    for k in range(more):
+        dims[1 + k] = 1
+    for k in range(ndim):
+        dims[1 + more + k] = shape_of(row)[k]
+    share = sum_to_shape(a, 1 + more + ndim, dims)
+    if share is None:
+        raise shape_error(row, a, operation, argument)
+    return (<object>share).reshape((width, *shape_tuple(row))) if more else share
 
 
 cdef object fitting_tensor(int32_t row, TensorBase share, Operation operation, int argument):
@@ -432,7 +492,7 @@ cdef ndarray seed_for(TensorBase root, object gradient):
         ones = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(value), cnp.PyArray_DIMS(value), cnp.PyArray_TYPE(value), 0)
         cnp.PyArray_FillWithScalar(ones, 1)
         return ones
-    seed = (<TensorBase>gradient).array if isinstance(gradient, TensorBase) else np.asarray(gradient)
+    seed = value_of(<TensorBase>gradient) if isinstance(gradient, TensorBase) else np.asarray(gradient)
     if seed.dtype.kind not in "biufc" or not np.can_cast(seed.dtype, value.dtype, "same_kind"):
         raise TypeError(f"backward: the seed has dtype {seed.dtype}, the output {value.dtype}")
     if seed.shape != shape:
@@ -463,16 +523,16 @@ def backward(TensorBase root not None, gradient, bint retain_graph):
     sweep.commit()
 
 
-def gradients(list roots not None, list targets not None, list seeds not None, *, bint retain_graph=False, recorded=None, bint ends=False):
+def gradients(list roots not None, list targets not None, list seeds not None, *, bint retain_graph=False, recorded=None, list ends=None):
     """The gradients of the sum of ``seed * root`` for these tensors, None where it does not depend on one; no `.grad` is touched.
 
     seeds       where to start, for each root: an array or a Tensor of its shape, or None for 1
     recorded    the gradients are tracked tensors, and the graph stays; by default, if a seed is tracked or the graph holds other leaves,
                 so that the gradients depend on these in turn
-    ends        do not look behind the targets: the derivatives are those by each of them with the others held fixed
+    ends        tensors to stop at: the gradients are those with all of these held fixed
     """
     cdef set rows = {(<TensorBase?>t).node for t in targets}
-    cdef Sweep sweep = start(roots, rows if ends else None)
+    cdef Sweep sweep = start(roots, None if ends is None else {(<TensorBase?>t).node for t in ends})
     cdef dict found = {}
     cdef int32_t k
     cdef bint before
@@ -480,8 +540,10 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
     before = set_recording(True)
     try:
         if recorded is None:
-            recorded = before and (sweep.has_leaves_beyond(rows) or any([(<TensorBase>seed).node != NOTHING for seed in seeds if isinstance(seed, TensorBase)]))
+            recorded = before and (sweep.has_leaves_beyond(rows) or any([row_of(seed) != NOTHING for seed in seeds]))
         sweep.only_targets, sweep.recorded, sweep.retain_graph = True, recorded, recorded or retain_graph
+        for k in range(sweep.n_roots):
+            sweep.entries[k].masked |= is_behind_mask()     # of a function that runs again, inside another sweep
         for root, seed in zip(roots, seeds, strict=True):
             add_seed(sweep, root, seed)
         sweep.run()
@@ -489,9 +551,17 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
         set_recording(before)
     for k in range(sweep.count):
         if sweep.entries[k].wanted == TARGET and sweep.entries[k].grad != NULL:
-            g = <object>sweep.entries[k].grad
-            found[sweep.entries[k].row] = g if sweep.recorded else new_tensor(<ndarray>g)
-    return [found.get((<TensorBase>t).node) for t in targets]
+            found[sweep.entries[k].row] = <object>sweep.entries[k].grad
+    return [own_tensor(found[(<TensorBase>t).node]) if (<TensorBase>t).node in found else None for t in targets]
+
+
+cdef TensorBase own_tensor(object g):
+    """A gradient as a Tensor that the caller may let stand for something else."""
+    cdef TensorBase t
+    if not isinstance(g, TensorBase):
+        return new_tensor(<ndarray>g)
+    t = g
+    return new_tensor(t.array) if t.node == NOTHING else linked(t.array, t.node)
 
 
 def leads_beyond(list roots not None, list targets not None):
@@ -500,6 +570,72 @@ def leads_beyond(list roots not None, list targets not None):
     sweep.looks_only = True
     sweep.discover(roots, None)
     return sweep.has_leaves_beyond({(<TensorBase?>t).node for t in targets})
+
+
+def gradients_of_many(TensorBase root not None, list targets not None, ndarray seeds not None, level):
+    """The gradients from many seeds, which lie along the first axis, in one sweep: for each target an array of them, or None.
+
+    Raises ValuesNeeded where some operation can only be swept for one seed at a time. The graph stays.
+    """
+    cdef Sweep sweep = start([root], None)
+    cdef set rows = {(<TensorBase?>t).node for t in targets}
+    cdef dict found = {}
+    cdef int32_t k, row
+    cdef bint before
+    sweep.want_only(rows)
+    for k in range(sweep.count):
+        row = sweep.entries[k].row
+        if sweep.entries[k].wanted and (tables.nodes[row].state & HOOKED or
+                                        tables.nodes[row].operation != NULL and (<Operation>tables.nodes[row].operation).at_once):
+            raise ValuesNeeded("a user's own code sees one gradient at a time")
+    sweep.only_targets, sweep.retain_graph, sweep.level, sweep.width = True, True, level, cnp.PyArray_DIM(seeds, 0)
+    Py_INCREF(seeds)
+    sweep.entries[0].grad = <PyObject*>seeds
+    before = set_recording(False)
+    try:
+        sweep.run()
+    finally:
+        set_recording(before)
+    for k in range(sweep.count):
+        if sweep.entries[k].wanted == TARGET and sweep.entries[k].grad != NULL:
+            found[sweep.entries[k].row] = <object>sweep.entries[k].grad
+    return [found.get((<TensorBase>t).node) for t in targets]
+
+
+def inputs_of(list roots not None, int64_t number):
+    """What these were computed from that was made no later than the node of this number: tensors to differentiate by, without a value."""
+    cdef list rows = [(<TensorBase?>root).node for root in roots], found = []
+    cdef set seen = set(rows)
+    cdef int32_t edge
+    for row in rows:
+        if tables.nodes[<int32_t>row].number <= number:
+            found.append(without_value(row))
+            continue
+        edge = tables.nodes[<int32_t>row].edges
+        while edge != NOTHING:
+            parent = tables.edges[edge].parent
+            if parent not in seen:
+                seen.add(parent)
+                rows.append(parent)
+            edge = tables.edges[edge].next
+    return found
+
+
+def retire(list leaves not None):
+    """Nothing more will be differentiated by these, except by sweeps that name them as targets."""
+    for t in leaves:
+        if (<TensorBase?>t).node != NOTHING and tables.nodes[(<TensorBase>t).node].operation == NULL:
+            tables.nodes[(<TensorBase>t).node].state |= RETIRED
+
+
+def values_held(list tensors not None):
+    """The arrays of the tensors that somebody holds for the rows of these, for reading only; None where nobody does."""
+    cdef list arrays = []
+    cdef PyObject* handle
+    for t in tensors:
+        handle = tables.nodes[(<TensorBase?>t).node].handle
+        arrays.append(None if handle == NULL or (<TensorBase>handle).flags & LOST else (<TensorBase>handle).array)
+    return arrays
 
 
 def depends(TensorBase t not None, TensorBase other not None):
@@ -523,7 +659,7 @@ cdef int add_seed(Sweep sweep, TensorBase root, object seed) except -1:
         k += 1
     old = sweep.entries[k].grad
     if old != NULL:
-        seed = <object>old + seed
+        seed = <object>old + seed if sweep.recorded else add_arrays(<ndarray>old, <ndarray>seed, False, False)
         Py_DECREF(<object>old)
     Py_INCREF(seed)
     sweep.entries[k].grad = <PyObject*>seed
@@ -539,7 +675,7 @@ def step(TensorBase t not None):
     cdef tuple together = None
     if row == NOTHING or tables.nodes[row].operation == NULL:
         return
-    if tables.nodes[row].freed:
+    if tables.nodes[row].state & FREED:
         raise freed_error(row)
     operation = <Operation>tables.nodes[row].operation
     g = t.grad

@@ -26,20 +26,24 @@ except ImportError as error:
 from gradnerve._engine import GraphError, ShapeError
 from gradnerve.creation import *
 from gradnerve.inplace import *
+from gradnerve.batching import *
 from gradnerve.functional import *
 from gradnerve.graph import graph
+from gradnerve.implicit import *
 from gradnerve.ops import names as _names
 from gradnerve.ops.arithmetic import *
 from gradnerve.ops.elementwise import *
 from gradnerve.ops.network import cross_entropy, log_softmax, logsumexp, relu, sigmoid, softmax
-from gradnerve.own import custom_gradient
+from gradnerve.own import *
+from gradnerve.recompute import *
 from gradnerve.tensor import Tensor, enable_grad, no_grad
 
 # whatever else NumPy has: ours, or NumPy's own function, which takes Tensors as it is
 globals().update({name: what for name, what in _names.numpys().items() if name not in globals()})
 
-_MODULES = ["array_api", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing", "tree"]
-_ELSEWHERE = {"manual_seed": "random", "poly1d": "polynomial"}
+_MODULES = ["array_api", "black_box", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing", "tree"]
+_ELSEWHERE = {"manual_seed": "random", "poly1d": "polynomial", "check_gradients": "testing", "GradientError": "testing",
+              "numerical_gradient": "black_box", "NumericalGradientWarning": "black_box"}  # fmt: skip
 
 
 def __getattr__(name):

@@ -8,6 +8,7 @@ cdef enum:          # TensorBase.flags
     ESCAPED = 1     # the array was handed out: somebody may hold it, or a view of it, and write to it
     LOST = 2        # an intermediate that was not kept: there is no value
     BORROWED = 4    # the gradient may be shared with other gradients: copy it before anybody sees it
+    BATCHED = 8     # stands for one example of many, under vmap: it has no value of its own, and operations go to gradnerve/batching.py
 
 cdef enum:
     GRAD = 3        # beside the slots X, Y, OUT: the gradient of the result
@@ -27,7 +28,7 @@ cdef class Operation:
     cdef readonly dict lines            # input name -> derivative, as written
     cdef readonly bint analytic         # the lines are those of a holomorphic function: conjugate for complex numbers
     cdef readonly bint at_once          # one call gives the gradients of all arguments
-    cdef readonly bint elementwise      # each element of a share comes from one element of g
+    cdef public bint elementwise        # each element of a share comes from one element of g
     cdef public bint masks              # selects elements: the gradient of what it leaves out is exactly 0
 
     cdef object unary(self, TensorBase x)
@@ -35,12 +36,16 @@ cdef class Operation:
     cdef object share(self, int32_t row, int argument, object g)
     cdef bint add_share(self, int32_t row, int argument, ndarray g, PyObject* total) except -1
     cdef bint multiplies(self, int argument) noexcept
+    cdef bint selects(self, int32_t row) except -1
     cdef object without_infinities(self, int32_t row, int argument, object g, object share)
+    cdef object share_of_many(self, int32_t row, int argument, ndarray g, object level)
     cdef tuple shares(self, int32_t row, object g)
     cdef ndarray saved_input(self, int32_t row, int argument)
     cdef list input_names(self, int n)
 
 cdef bint is_recording() noexcept
+cdef bint is_behind_mask() noexcept
+cdef bint set_behind_mask(bint on) noexcept
 cdef bint is_inexact(ndarray a) noexcept
 cpdef bint holds_tensors(object data)
 cdef object helper(str name)
@@ -53,6 +58,8 @@ cdef PyObject* saved_array(PyObject* value, bint shared, int typenum) except NUL
 cdef ndarray value_of(TensorBase t)
 cdef ndarray array_in(object a)
 cdef TensorBase new_tensor(ndarray array)
+cdef TensorBase linked(ndarray array, int32_t row)
+cdef TensorBase without_value(int32_t row)
 cdef TensorBase holder(int32_t row, ndarray value)
 cdef object operand(object a, PyObject** value)
 cdef int32_t row_of(object a) noexcept
@@ -62,6 +69,7 @@ cdef object explained(Operation op, Exception error, args)
 cdef object already_freed(str name)
 cdef object as_operand(object a)
 cdef object scalar_type(int typenum)
+cdef bint is_batched(object a) noexcept
 cdef bint involves_complex(int32_t row, TensorBase g)
 cdef object saved_tensor(Operation op, int32_t row, int slot, int argument)
 cdef object link_value(int32_t row, object value, int argument)

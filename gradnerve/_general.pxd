@@ -21,6 +21,8 @@ cdef class General(Operation):
     cdef list readers                   # by parameter; None where there is no gradient
     cdef list adders                    # likewise: lines that add to a total in place, where there is one
     cdef readonly object numpys         # NumPy's function of that name, or None
+    cdef object mask_rule               # whether a result is a selection: a function of one option, the one at mask_read; or None
+    cdef int mask_read
     cdef list reads                     # everything that some line reads of a call: (kind, position, name)
 
     cdef object call(self, list values, dict options)
@@ -30,7 +32,7 @@ cdef class General(Operation):
     cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
     cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1
     cdef object saved_value(self, tuple read, list arrays, object shared, dict options)
-    cdef object evaluated(self, int32_t row, int argument, object g, object finite)
+    cdef object evaluated(self, int32_t row, int argument, object g, object replaced)
     cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded)
     cdef object link(self, int32_t row, tuple read, object value)
 
@@ -38,4 +40,5 @@ cdef class HandMade(Operation):
     pass
 
 cdef class Custom(Operation):
-    pass
+    cdef object as_share(self, object share, bint recorded)
+    cdef int check(self, object share, int argument, int32_t parent) except -1

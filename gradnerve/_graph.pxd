@@ -1,6 +1,6 @@
 """The two tables that hold every graph. Next: csrc/graph.pyx, then gradnerve/_engine.pxd."""
 from cpython.object cimport PyObject
-from libc.stdint cimport int8_t, int32_t
+from libc.stdint cimport int8_t, int32_t, int64_t
 from numpy cimport npy_intp
 
 cdef enum:
@@ -9,21 +9,24 @@ cdef enum:
     X = 0               # the first input, or everything that a general operation saves, in a tuple
     Y = 1               # the second input
     OUT = 2             # the result
+    FREED = 1           # a backward has passed and released what was saved
+    HOOKED = 2          # there are hooks: functions that want to see its gradient
+    RETIRED = 8         # a leaf by which nothing more will be differentiated: what depends on it alone is a constant
+    MASKED = 4          # part of a derivative behind a mask: what that left out is 0 here, too
     INLINE_DIMS = 4     # shapes up to this length stand in the row itself
 
 cdef struct Node:
     PyObject* operation         # owned: what made it; NULL for a leaf
     PyObject* handle            # borrowed: the live Tensor of this row; NULL when nobody holds one
     PyObject* saved[SLOTS]      # owned, or NULL: what the derivatives will read
-    npy_intp dims[INLINE_DIMS]  # the shape
-    npy_intp* far               # owned, or NULL: a shape too long for dims
+    npy_intp dims[INLINE_DIMS]  # the shape; of one that is too long, where it stands, in memory of ours
+    int64_t number              # nodes made later have larger ones
     int32_t uses                # handles, edges and sweeps that need this row; it is free at 0
     int32_t edges               # the first of its edges
     int32_t mark                # scratch: the next free row, the next dead row, or the place in a sweep
     int8_t ndim                 # length of the shape
     int8_t typenum              # NumPy's number of the dtype
-    int8_t freed                # a backward has passed and released what was saved
-    int8_t hooked               # there are hooks: functions that want to see its gradient
+    int8_t state                # FREED, HOOKED, MASKED, RETIRED
 
 cdef struct Edge:
     int32_t parent              # row of the argument
@@ -39,6 +42,7 @@ cdef struct Tables:
     int32_t live_nodes, live_edges
 
 cdef Tables tables
+cdef int64_t last_number     # of the node that was made last
 
 cdef int reserve(int32_t nodes, int32_t edges) except -1
 cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum) except -1
@@ -55,6 +59,6 @@ cdef inline void retain(int32_t row) noexcept:
     tables.nodes[row].uses += 1
 
 cdef inline npy_intp* shape_of(int32_t row) noexcept:
-    if tables.nodes[row].far != NULL:
-        return tables.nodes[row].far
+    if tables.nodes[row].ndim > INLINE_DIMS:
+        return <npy_intp*>tables.nodes[row].dims[0]
     return tables.nodes[row].dims

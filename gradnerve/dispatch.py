@@ -14,7 +14,7 @@ from opcode import opmap
 import numpy as np
 
 from gradnerve import _engine
-from gradnerve._engine import GraphError, ShapeError, TensorBase
+from gradnerve._engine import GraphError, ShapeError, TensorBase, ValuesNeeded
 from gradnerve.ops import indexing, names, ufuncs
 from gradnerve.ops.borrowed import borrowed
 from gradnerve.ops.define import call, implementations
@@ -24,10 +24,12 @@ from gradnerve.ops.values import tracked, value, values
 
 
 def plain_index(index):
-    """The index with arrays in place of Tensors, and nothing in it that the caller could still change."""
+    """The index with arrays in place of Tensors (batched ones excepted), and nothing in it that the caller could still change."""
     if isinstance(index, tuple):
         return tuple(plain_index(part) for part in index)
-    return indexing.frozen(index._array if isinstance(index, TensorBase) else index)
+    if isinstance(index, TensorBase):
+        return index if index._is_batched else indexing.frozen(index._array)
+    return indexing.frozen(index)
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -111,6 +113,11 @@ def work_at(ufunc, target, indices, *other):
     indices = plain_index(indices)
     if not isinstance(target, TensorBase):
         raise TypeError(f"{ufunc.__name__}.at: the result would be written into an ndarray and its gradient lost; make it a Tensor")
+    if _engine.holds_tensors([indices]) or any(getattr(x, "_is_batched", False) for x in (target, *other)):
+        if ufunc is not np.add:
+            raise ValuesNeeded(f"{ufunc.__name__}.at has no batched form")
+        written(target, _engine.batched(indexing.add_at, (target, indices, *other), {}), "add.at")
+        return
     if not tracked(target, *other):
         ufunc.at(target.data, indices, *map(value, other))
         return
@@ -126,7 +133,10 @@ def written(target, result, name):
         raise ShapeError(f"{name}: the result has shape {result.shape}, out {target.shape}")
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):
         raise TypeError(f"{name}: cannot put {result.dtype} values into out of {target.dtype}")
-    if not _engine.recording() or not (result.requires_grad or target.requires_grad):
+    if result._is_batched and not target._is_batched:
+        raise ValuesNeeded(f"{name}: the tensor that is written into is the same for all examples; "
+                           "y = y + x needs no such tensor, and np.zeros_like(x) makes one for each")  # fmt: skip
+    if not target._is_batched and not (_engine.recording() and (result.requires_grad or target.requires_grad)):
         target.data[...] = result._array
         return target
     _engine.check_not_leaf(target, f"{name} with out")
@@ -149,7 +159,7 @@ def set_imag(t, new):
 
 def set_part(t, part, new, whole):
     """Write one part into the array, or if that is to be recorded, make the tensor stand for the new whole."""
-    if t.dtype.kind == "c" and tracked(t, new):
+    if t.dtype.kind == "c" and (t._is_batched or tracked(t, new)):
         written(t, whole(), part)
     else:
         setattr(t.data, part, value(new))
@@ -214,6 +224,12 @@ def in_numpy(frame):
     module = frame.f_globals.get("__name__", "")
     scipys = ["scipy."] if os.environ.get("SCIPY_ARRAY_API") else ["scipy.special.", "scipy._lib._array_api", "scipy._lib.array_api_"]
     return module.startswith(("numpy.", *scipys)) and not module.startswith(("numpy.testing", "scipy.optimize", "scipy._lib._util"))
+
+
+def refuse_number(t, what, frame):
+    """The same, unless the code of the frame knows what it does."""
+    if watching.runs and not wants_values(frame):
+        refuse_value(t, what)
 
 
 def wants_values(frame):

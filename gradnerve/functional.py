@@ -15,13 +15,18 @@ from functools import wraps
 import numpy as np
 
 from gradnerve import _engine, _sweep, tree
-from gradnerve._engine import GraphError, ShapeError, TensorBase, wrap
+from gradnerve._engine import GraphError, ShapeError, TensorBase, ValuesNeeded, wrap
+from gradnerve._general import irregular
+from gradnerve.batching import Level, levels, lowered, raised
 from gradnerve.dispatch import watching
 from gradnerve.ops.arithmetic import positive
 from gradnerve.ops.shapes import astype, reshape, stack
 from gradnerve.tensor import Tensor, asarray, enable_grad
 
 __all__ = ["elementwise_grad", "grad", "hessian", "hvp", "jacobian", "jvp", "stop_gradient", "value_and_grad", "vjp"]
+
+
+AT_ONCE = 2**22  # elements: of a Jacobian, so many are swept together
 
 
 # --- what users call -------------------------------------------------------------------------------------------------
@@ -44,10 +49,16 @@ def grad(f, argnums=0, has_aux=False):
     {'w': Tensor([3., 3.], dtype=float64), 'b': Tensor(2., dtype=float64)}
     """
 
+    return gradient_of("grad", f, argnums, has_aux)
+
+
+def gradient_of(name, f, argnums, has_aux=False):
+    """`grad`, under the name that errors give it."""
+
     @wraps(f)
     def gradient(*args, **kwargs):
-        run = Run("grad", f, argnums, args, kwargs, has_aux)
-        found = run.pulled([run.scalar()], [None])
+        run = Run(name, f, argnums, args, kwargs, has_aux)
+        found = run.pulled(run.one())
         return (found, run.aux) if has_aux else found
 
     return gradient
@@ -64,7 +75,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
     @wraps(f)
     def both(*args, **kwargs):
         run = Run("value_and_grad", f, argnums, args, kwargs, has_aux)
-        found = run.pulled([run.scalar()], [None])
+        found = run.pulled(run.one())
         return ((run.out, run.aux) if has_aux else run.out), found
 
     return both
@@ -80,7 +91,7 @@ def elementwise_grad(f, argnums=0):
     @wraps(f)
     def derivative(*args, **kwargs):
         run = Run("elementwise_grad", f, argnums, args, kwargs)
-        return run.pulled(run.outs, [np.ones(np.shape(out), out.dtype) for out in run.outs])
+        return run.pulled([np.ones(out.shape, out.dtype) for out in run.outs])
 
     return derivative
 
@@ -97,8 +108,9 @@ def vjp(f, *primals, has_aux=False, **kwargs):
     """
     run = Run("vjp", f, tuple(range(len(primals))), primals, kwargs, has_aux)
 
+
     def pullback(g):
-        return run.pulled(run.outs, run.seeds(g, "vjp: the gradient"), again=True)
+        return run.pulled(run.seeds(g, "vjp: the gradient"), again=True)
 
     return (run.out, pullback, run.aux) if has_aux else (run.out, pullback)
 
@@ -135,12 +147,15 @@ def jacobian(f, argnums=0, holomorphic=False):
     @wraps(f)
     def derivatives(*args, **kwargs):
         run = Run("jacobian", f, argnums, args, kwargs)
+        for k, x in enumerate(run.watched if holomorphic else ()):
+            if x.dtype.kind != "c":
+                raise TypeError(f"jacobian: {run.name_of(k)} is real; holomorphic=True is for functions of complex arguments")
         for out in run.outs:
             if (out.dtype.kind == "c") != holomorphic:
                 raise TypeError(f"jacobian: the function gives {out.dtype}; " + (
                     "holomorphic=True is for complex functions" if holomorphic else
                     "pass holomorphic=True if it is a holomorphic function of complex arguments, or split the result in .real and .imag"))
-        return run.rebuilt_out([run.rows(k, holomorphic) for k in range(len(run.outs))])
+        return run.all_rows(holomorphic)
 
     return derivatives
 
@@ -154,7 +169,16 @@ def hessian(f, argnums=0):
     >>> hessian(lambda x: x[0] ** 2 * x[1])(np.array([3.0, 5.0])).tolist()
     [[10.0, 6.0], [6.0, 0.0]]
     """
-    return jacobian(grad(f, argnums), argnums)
+
+    @wraps(f)
+    def derivatives(*args, **kwargs):
+        run = Run("hessian", gradient_of("hessian", f, argnums), argnums, args, kwargs)
+        for k, x in enumerate(run.watched):
+            if x.dtype.kind == "c":
+                raise TypeError(f"hessian: {run.name_of(k)} is complex; pass its real and imaginary parts as two arguments, or use hvp")
+        return run.all_rows()
+
+    return derivatives
 
 
 def hvp(f, argnums=0):
@@ -172,8 +196,8 @@ def hvp(f, argnums=0):
         if len(args) < 2:
             raise TypeError(f"hvp: takes the function's arguments and then a vector, got {len(args)} argument(s)")
         *args, vector = args
-        run = Run("hvp", grad(f, argnums), argnums, args, kwargs)
-        return run.pulled(run.outs, run.seeds(vector, "hvp: the vector"))
+        run = Run("hvp", gradient_of("hvp", f, argnums), argnums, args, kwargs)
+        return run.pulled(run.seeds(vector, "hvp: the vector"))
 
     return product
 
@@ -194,13 +218,15 @@ def stop_gradient(x):
 class Run:
     """A call of `f` with tensors of our own in place of what it is differentiated by.
 
-    watched    these tensors, of all arguments
+    watched    these tensors, of all arguments; under vmap, those behind them
+    met        what the function meets in their place: an object's own tensors, where these have traded places with ours
     groups     for each argument: its number, how it is built of its leaves, and these
     out        the result as users see it; `outs`, its leaves, and `aux`, what came with it
     """
 
     def __init__(self, name, f, argnums, args, kwargs, has_aux=False):
-        self.name, self.argnums, self.watched, self.groups, self.swapped = name, argnums, [], [], []
+        self.levels = list(levels.active)
+        self.name, self.argnums, self.watched, self.met, self.groups, self.swapped = name, argnums, [], [], [], []
         args = list(args)
         for k in numbers_of(name, argnums, args):
             args[k] = self.watch(args[k], k)
@@ -208,109 +234,140 @@ class Run:
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(f"{name}: with has_aux the function must return (result, aux), not {tree.described(result)}")
         result, aux = result if has_aux else (result, None)
+        if result is None:
+            raise TypeError(f"{name}: the function returned None; does it lack a return?")
         leaves, self.rebuilt_out = tree.flatten(result)
         self.outs = [as_result(name, leaf) for leaf in leaves]
-        self.tracked = [out for out in self.outs if out.requires_grad]
-        self.outer = bool(self.tracked) and _engine.recording() and _sweep.leads_beyond(self.tracked, self.watched)
-        self.out = self.rebuilt_out([self.shown(out) for out in self.outs])
-        self.aux = None if aux is None else self.shown_aux(aux)
+        self.roots = [lowered(out, self.levels) for out in self.outs]
+        self.outer = self.leads_beyond(self.outs)
+        self.out = self.rebuilt_out(shown(self.outs, self.outer))
+        leaves, rebuild = tree.flatten(aux)
+        self.aux = rebuild(shown(leaves, self.leads_beyond(leaves)))
 
     # --- arguments
 
     def watch(self, x, k):
         """The argument with tensors of our own in place of its leaves; an object keeps its own, which trade places with ours during the call."""
-        is_object = hasattr(x, "parameters")
+        is_object = hasattr(x, "parameters") or hasattr(x, "named_parameters")
+        if is_object and self.levels:
+            raise ValuesNeeded(f"{self.name}: argument {k} is an object, whose parameters stand for one example at a time")
         own, rebuild = parameters_of(x, f"{self.name}: argument {k}") if is_object else tree.flatten(x)
         if not own:
             raise TypeError(f"{self.name}: argument {k} is {tree.described(x)}, by which nothing can be differentiated")
         self.groups.append((k, rebuild, own))
-        ours = [watched(leaf, self, len(self.watched) + i) for i, leaf in enumerate(own)]
-        self.watched += ours
+        first = len(self.watched)
+        for leaf in own:
+            self.watched.append(watched(leaf, self))
+        ours = [raised(t, self.levels) for t in self.watched[first:]]
+        self.met += own if is_object else ours
         if is_object:
             self.swapped += zip(own, ours, strict=True)
+            self.refuse_twice()
         return x if is_object else rebuild(ours)
+
+    def refuse_twice(self):
+        """Refuse a tensor of an object's that is named twice: it can trade places with one of ours only."""
+        first = {}
+        for k, t in enumerate(self.met):
+            if first.setdefault(id(t), k) != k:
+                raise TypeError(f"{self.name}: {self.name_at(first[id(t)])} and {self.name_at(k)} are the same Tensor; let parameters() name it "
+                                "once, or differentiate by one of the objects that share it")
 
     def call(self, f, args, kwargs):
         for own, ours in self.swapped:
             _engine.trade_places(own, ours)
         watching.runs.append(self)
-        before = [t._row for t in self.watched]
+        before = self.rows_met()
         try:
             with enable_grad():
                 result = f(*args, **kwargs)
-            self.refuse_changes([t for t, row in zip(self.watched, before, strict=True) if t._row != row])
+            self.refuse_changes([k for k, row in enumerate(self.rows_met()) if row != before[k]])
             return result
         except GraphError as error:
-            self.refuse_changes([t for t in self.watched if t is getattr(error, "tensor", None)])
+            self.refuse_changes([k for k, t in enumerate(self.met) if t is getattr(error, "tensor", None)])
             raise
         finally:
             watching.runs.pop()
             for own, ours in self.swapped:
                 _engine.trade_places(own, ours)
 
-    def refuse_changes(self, changed):
-        for t in changed:
-            raise GraphError(f"{self.name}: the function changes {self.name_of(t)} in place; let it work on a copy: x = x.copy()") from None
+    def rows_met(self):
+        return [lowered(t, self.levels)._row for t in self.met]
 
-    def name_of(self, t):
+    def refuse_changes(self, places):
+        for k in places:
+            raise GraphError(f"{self.name}: the function changes {self.name_of(k)} in place; let it work on a copy: x = x.copy()") from None
+
+    def name_of(self, place):
         """What an error calls one of our own tensors."""
-        return f"{self.name_at(next(k for k, x in enumerate(self.watched) if x is t))} (shape {t.shape}, {t.dtype})"
+        x = raised(self.watched[place], self.levels)
+        return f"{self.name_at(place)} (shape {x.shape}, {x.dtype})"
 
     def name_at(self, place):
-        return [f"argument {k}{path}" for k, rebuild, own in self.groups for path in tree.paths(rebuild(own))][place]
+        return self.names()[place]
+
+    def names(self):
+        return [f"argument {k}{path}" for k, rebuild, own in self.groups for path in tree.paths(rebuild(own))]
 
     def argument_of(self, t):
         """What an error says of the argument that a tensor depends on, or None."""
-        target = next((x for x in self.watched if _sweep.depends(t, x)), None)
-        return None if target is None else f"{self.name_of(target)} of the function under {self.name}"
+        t = lowered(t, self.levels)
+        place = next((k for k, x in enumerate(self.met) if _sweep.depends(t, lowered(x, self.levels))), None)
+        return None if place is None else f"{self.name_of(place)} of the function under {self.name}"
 
     def tangents(self, tangents):
         """The tangents of the arguments, as arrays or Tensors in the shapes and dtypes of these."""
         leaves = []
         for tangent, (k, rebuild, own) in zip(tangents, self.groups, strict=True):
             leaves += tree.leaves_like(tangent, rebuild(own), f"{self.name}: the tangent of argument {k}")
-        return [fitting(leaf, x, f"{self.name}: a tangent") for leaf, x in zip(leaves, self.watched, strict=True)]
+        fitted = [fitting(leaf, raised(x, self.levels), f"{self.name}: the tangent of {name}")
+                  for leaf, x, name in zip(leaves, self.watched, self.names(), strict=True)]
+        return [lowered(leaf, self.levels) for leaf in fitted]
 
     # --- the result
 
-    def shown(self, out):
-        """A result as users see it: tracked only if it depends on more than our own tensors."""
-        return out if self.outer else out.detach()
+    def leads_beyond(self, results):
+        """Whether these depend on more than our own tensors: only then do users see them tracked."""
+        roots = [lowered(t, self.levels) for t in results if isinstance(t, TensorBase) and t.requires_grad]
+        return bool(roots) and _engine.recording() and _sweep.leads_beyond(roots, self.watched)
 
-    def shown_aux(self, aux):
-        leaves, rebuild = tree.flatten(aux)
-        return rebuild([self.shown(leaf) if isinstance(leaf, TensorBase) else leaf for leaf in leaves])
-
-    def scalar(self):
-        """The result, if it is one real number."""
+    def one(self):
+        """What the gradient of the result starts from, if this is one real number."""
         if len(self.outs) != 1 or self.rebuilt_out(self.outs) is not self.outs[0]:
-            raise TypeError(f"{self.name}: the function must return a scalar, not {tree.described(self.out)}; "
-                            "with has_aux=True it may return (scalar, anything else)")
+            way_out = "; with has_aux=True it may return (scalar, anything else)" if self.name in ("grad", "value_and_grad") else ""
+            raise TypeError(f"{self.name}: the function must return a scalar, not {tree.described(self.out)}{way_out}")
         out = self.outs[0]
         if out.size != 1:
             raise TypeError(f"{self.name}: the function must return a scalar, not {tree.described(out)}; return its sum, for the gradient of that, "
                             "or use jacobian")
         if out.dtype.kind == "c":
             raise TypeError(f"{self.name}: the function must return a real number, not a complex one; return np.real(out) or np.abs(out)")
-        return out
+        return [np.ones(out.shape, out.dtype)]
 
     def seeds(self, g, what):
         """What gradients of the result start from: built as the result."""
-        return [fitting(leaf, out, what) for leaf, out in zip(tree.leaves_like(g, self.out, what), self.outs, strict=True)]
+        leaves, paths = tree.leaves_like(g, self.out, what), tree.paths(self.out)
+        return [fitting(leaf, out, what + path) for leaf, out, path in zip(leaves, self.outs, paths, strict=True)]
 
     # --- derivatives
 
-    def gradients(self, outs, seeds, again=False, recorded=None):
+    def gradients(self, roots, seeds, again=False, recorded=None):
         """The gradient by each watched tensor, or None."""
-        pairs = [(out, seed) for out, seed in zip(outs, seeds, strict=True) if out.requires_grad]
+        pairs = [(root, seed) for root, seed in zip(roots, seeds, strict=True) if root.requires_grad]
         if not pairs:
             return [None] * len(self.watched)
-        return _sweep.gradients([out for out, _ in pairs], self.watched, [seed for _, seed in pairs], retain_graph=again, recorded=recorded)
+        return _sweep.gradients([root for root, _ in pairs], self.watched, [seed for _, seed in pairs], retain_graph=again, recorded=recorded)
 
-    def pulled(self, outs, seeds, again=False):
+    def pulled(self, seeds, again=False):
         """The gradients by the arguments, built as these."""
-        found = self.gradients(outs, seeds, again)
-        return self.as_arguments([zeros_like(x) if g is None else g for g, x in zip(found, self.watched, strict=True)])
+        found = self.gradients(self.roots, [lowered(seed, self.levels) for seed in seeds], again)
+        if not again:
+            _sweep.retire(self.watched)
+        return self.as_arguments([self.seen(g, x) for g, x in zip(found, self.watched, strict=True)])
+
+    def seen(self, g, x):
+        """A gradient by one of our tensors as users see it."""
+        return raised(zeros(x.shape, x.dtype) if g is None else g, self.levels)
 
     def as_arguments(self, leaves):
         built = []
@@ -320,9 +377,12 @@ class Run:
         return tuple(built) if isinstance(self.argnums, tuple) else built[0]
 
     def pushed(self, tangents):
-        """The tangents of the result: the pullback is linear in what it pulls back, and here it is itself pulled back."""
-        dummies = [Tensor(np.zeros(out.shape, out.dtype), requires_grad=True) if out.requires_grad else None for out in self.outs]
-        shares = self.gradients(self.outs, dummies, again=True, recorded=True)
+        """The tangents of the result: the pullback is linear in what it pulls back, and here it is itself pulled back.
+
+        So any numbers will do to pull back, but not zeros: they look like what a mask has left out.
+        """
+        dummies = [Tensor(irregular(root.shape, root.dtype), requires_grad=True) if root.requires_grad else None for root in self.roots]
+        shares = self.gradients(self.roots, dummies, again=True, recorded=True)
         pairs = [(share, tangent) for share, tangent in zip(shares, tangents, strict=True) if share is not None and share.requires_grad]
         inputs = [dummy for dummy in dummies if dummy is not None]
         if pairs:
@@ -331,31 +391,56 @@ class Run:
         else:
             moved = iter([None] * len(inputs))
         found = [None if dummy is None else next(moved) for dummy in dummies]
-        return self.rebuilt_out([zeros_like(out) if t is None else t for t, out in zip(found, self.outs, strict=True)])
+        return self.rebuilt_out([self.seen(t, root) for t, root in zip(found, self.roots, strict=True)])
+
+    def all_rows(self, holomorphic=False):
+        """All derivatives of the result, built as this."""
+        rows = [self.rows(k, holomorphic) for k in range(len(self.outs))]
+        _sweep.retire(self.watched)
+        return self.rebuilt_out(rows)
 
     def rows(self, k, holomorphic):
         """All derivatives of one leaf of the result, built as the arguments: a sweep for each element."""
         out = self.outs[k]
         seeds = np.eye(out.size, dtype=out.dtype).reshape(out.size, *out.shape)
-        found = [self.gradients([out], [seed], again=True) for seed in seeds]
-        columns = []
-        for i, x in enumerate(self.watched):
-            parts = [zeros_like(x) if row[i] is None else row[i] for row in found]
-            whole = joined(parts) if parts else wrap(np.zeros((0, *x.shape), x.dtype), owned=True)
-            whole = reshape(whole, (*out.shape, *x.shape))
-            columns.append(np.conjugate(whole) if holomorphic else whole)
-        return self.as_arguments(columns)
+        columns = self.rows_at_once(k, seeds) or self.rows_one_by_one(k, seeds)
+        columns = [reshape(column, (*out.shape, *column.shape[1:])) for column in columns]
+        return self.as_arguments([np.conjugate(column) for column in columns] if holomorphic else columns)
+
+    def rows_at_once(self, k, seeds):
+        """In one sweep; None where the derivatives are to be differentiated in turn, or where some operation needs its own sweep for each."""
+        if self.outer or self.levels or not len(seeds) or not self.roots[k].requires_grad:
+            return None
+        rows = max(1, AT_ONCE // max(x.size for x in (*self.watched, self.roots[k])))
+        try:
+            parts = [_sweep.gradients_of_many(self.roots[k], self.watched, part, Level(len(part), 0, strict=True))
+                     for part in (seeds[i:i + rows] for i in range(0, len(seeds), rows))]  # fmt: skip
+        except ValuesNeeded:
+            return None
+        return [zeros((len(seeds), *x.shape), x.dtype) if columns[0] is None else wrap(np.concatenate(columns), owned=True)
+                for x, columns in zip(self.watched, zip(*parts, strict=True), strict=True)]  # fmt: skip
+
+    def rows_one_by_one(self, k, seeds):
+        found = [self.gradients([self.roots[k]], [lowered(seed, self.levels)], again=True) for seed in seeds]
+        return [joined([self.seen(row[i], x) for row in found]) if found else zeros((0, *raised(x, self.levels).shape), x.dtype)
+                for i, x in enumerate(self.watched)]  # fmt: skip
+
+
+def shown(leaves, tracked):
+    """Results as users see them: tensors of their own, which they may change in place."""
+    own = lambda t: reshape(t, t.shape) if tracked and t.requires_grad else t.detach()
+    return [own(leaf) if isinstance(leaf, TensorBase) else leaf for leaf in leaves]
 
 
 def joined(parts):
     """Tensors along a new first axis."""
-    if any(part.requires_grad for part in parts):
+    if any(part.requires_grad or part._is_batched for part in parts):
         return stack(parts)
     return wrap(np.stack([part._array for part in parts]), owned=True)
 
 
-def zeros_like(x):
-    return wrap(np.zeros(x.shape, x.dtype), owned=True)
+def zeros(shape, dtype):
+    return wrap(np.zeros(shape, dtype), owned=True)
 
 
 # --- arguments and results -------------------------------------------------------------------------------------------
@@ -368,23 +453,25 @@ def numbers_of(name, argnums, args):
         if not isinstance(k, (int, np.integer)):
             raise TypeError(f"{name}: argnums must be an int or a tuple of ints, not {k!r}")
         if not -len(args) <= k < len(args):
-            raise TypeError(f"{name}: argnums names argument {k}, but the function was called with {len(args)}")
+            raise TypeError(f"{name}: argnums names argument {k}, but the function was called with {len(args)} by position")
     if len({k % len(args) for k in numbers}) < len(numbers):
         raise TypeError(f"{name}: argnums {argnums} names an argument twice")
     return numbers
 
 
-def watched(x, run, place):
-    """A leaf of an argument as a tensor of our own, linked to what it came from if that is tracked."""
+def watched(x, run):
+    """A leaf of an argument as a tensor of our own, linked to what it came from if that is tracked. Under vmap, each example has its own."""
     if isinstance(x, TensorBase) and x.requires_grad and _engine.recording():
-        return positive(x)
+        return positive(lowered(x, run.levels))
     if type(x) is int:
         x = float(x)
-    kind = x.dtype.kind if hasattr(x, "dtype") else "f" if type(x) in (float, complex) else ""
+    kind = getattr(getattr(x, "dtype", None), "kind", "f" if type(x) in (float, complex) else "")
     if kind not in ("f", "c"):
-        way_out = "pass x.astype(float), or leave it out with argnums" if kind in ("b", "i", "u") else "pass it as another argument"
-        raise TypeError(f"{run.name}: {run.name_at(place)} is {tree.described(x)}, by which nothing can be differentiated; {way_out}")
-    return Tensor(x, requires_grad=True)
+        constant = "let the function take it from outside" if run.name in ("vjp", "jvp") else "name other arguments with argnums"
+        way_out = f"pass x.astype(float), or {constant}" if kind in ("b", "i", "u") else constant
+        raise TypeError(f"{run.name}: {run.name_at(len(run.watched))} is {tree.described(x)}, by which nothing can be differentiated; {way_out}")
+    x = lowered(x, run.levels)
+    return Tensor(x.detach() if isinstance(x, TensorBase) else x, requires_grad=True)
 
 
 def parameters_of(x, where):
@@ -402,7 +489,7 @@ def as_result(name, x):
         return x
     if isinstance(x, (bool, int, float, complex, np.ndarray, np.generic)) and np.asarray(x).dtype.kind in "biufc":
         return asarray(x)
-    raise TypeError(f"{name}: the function returned {tree.described(x)}, which is no array of numbers")
+    raise TypeError(f"{name}: the function returned {tree.described(x)}, no numbers; return numbers, Tensors or containers of them")
 
 
 def fitting(x, pattern, what):

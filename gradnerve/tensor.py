@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 
 from gradnerve import _engine, _program, _sweep, dispatch
-from gradnerve._engine import GraphError, TensorBase, wrap
+from gradnerve._engine import GraphError, TensorBase, ValuesNeeded, wrap
 from gradnerve._general import make_by_hand
-from gradnerve.dispatch import plain_index, refuse_numpy, refuse_store, refuse_value, shows_values, wants_values, watching, without_gradient, written
+from gradnerve.dispatch import plain_index, refuse_number, refuse_numpy, refuse_store, refuse_value, shows_values, written
 from gradnerve.ops import arithmetic, elementwise, indexing, network, products, reductions, scans, shapes
 from gradnerve.ops.define import as_numpys, implementations
 
@@ -40,11 +40,13 @@ class Tensor(TensorBase):
     __slots__ = ()
 
     def __init__(self, data, requires_grad=False, dtype=None, _prev=()):
+        if isinstance(data, TensorBase):
+            refuse_value(data, "Tensor()")
         self._start(as_numbers(data, dtype, copy=True), owned=True)
         if requires_grad and self.dtype.kind in "biu":
             self._start(self._array.astype(float), owned=True)
-        if _prev:
-            make_by_hand(self, tuple(_prev), None)
+        if isinstance(_prev, TensorBase) or _prev:
+            make_by_hand(self, parents_of(_prev), None)
         self.requires_grad = requires_grad or self.requires_grad
 
     # ---------------------------------------------------------------------------------------------- the graph
@@ -136,6 +138,7 @@ class Tensor(TensorBase):
 
     def tobytes(self, order="C"):
         """The values as bytes."""
+        refuse_value(self, "tobytes()")
         return self._array.tobytes(order)
 
     def __len__(self):
@@ -150,11 +153,16 @@ class Tensor(TensorBase):
         return bool((self._array == (value._array if isinstance(value, TensorBase) else value)).any())
 
     def __getitem__(self, index):
-        return indexing.getitem(self, plain_index(index))
+        index = plain_index(index)
+        if type(index) is tuple and _engine.holds_tensors(index):  # batched ones, with an index for each example
+            return _engine.batched(indexing.getitem, (self, index), {})
+        return indexing.getitem(self, index)
 
     def __setitem__(self, index, value):
         index = plain_index(index)
         _engine.refuse_tensors(value)
+        if getattr(value, "_is_batched", False) or _engine.holds_tensors([index]):
+            raise ValuesNeeded("setitem: the tensor that is written into is the same for all examples; np.zeros_like(x) makes one for each")
         if not _engine.recording() or not (self.requires_grad or getattr(value, "requires_grad", False)):
             self.data[index] = value._array if isinstance(value, TensorBase) else value
             return
@@ -258,17 +266,17 @@ class Tensor(TensorBase):
 
     def __float__(self):
         refuse_store(self, sys._getframe(1))
-        refuse_value(self, "float()")
+        refuse_number(self, "float()", sys._getframe(1))
         return float(self._single("float"))
 
     def __int__(self):
         refuse_store(self, sys._getframe(1))
-        refuse_value(self, "int()")
+        refuse_number(self, "int()", sys._getframe(1))
         return int(self._single("int"))
 
     def __complex__(self):
         refuse_store(self, sys._getframe(1))
-        refuse_value(self, "complex()")
+        refuse_number(self, "complex()", sys._getframe(1))
         return complex(self._single("complex"))
 
     def __index__(self):
@@ -283,8 +291,7 @@ class Tensor(TensorBase):
     def __array__(self, dtype=None, copy=None):
         refuse_store(self, sys._getframe(1))
         refuse_numpy(self, sys._getframe(1))
-        if watching.runs and not wants_values(sys._getframe(1)):
-            refuse_value(self, "np.asarray")
+        refuse_number(self, "np.asarray", sys._getframe(1))
         return np.array(self._array if copy else self.data, dtype=dtype, copy=copy)
 
     def _single(self, what):
@@ -295,6 +302,7 @@ class Tensor(TensorBase):
     def __reduce__(self):
         if not self.is_leaf:
             raise TypeError("a result with its graph cannot be pickled or copied; use t.detach(), or t.copy() for a copy that gradients flow through")
+        refuse_value(self, "copy")
         return remade, (type(self), self.data, self.requires_grad), getattr(self, "__dict__", None) or None
 
     def __setstate__(self, attributes):
@@ -343,6 +351,7 @@ class Tensor(TensorBase):
         return self
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        refuse_value(self, "DLPack")
         return self.data.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self):
@@ -361,17 +370,24 @@ class Hook:
     """What `register_hook` gives: `remove()` takes the hook away, as does the end of a `with` block."""
 
     def __init__(self, hooks, hook):
-        self.hooks = hooks
-        hooks[self] = hook
+        self.hooks, self.key = hooks, object()  # were this the key itself, it would be part of a cycle
+        hooks[self.key] = hook
 
     def remove(self):
-        self.hooks.pop(self, None)
+        self.hooks.pop(self.key, None)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
         self.remove()
+
+
+def parents_of(prev):
+    """The parents of a hand-made child."""
+    if isinstance(prev, TensorBase) or not all(isinstance(t, TensorBase) for t in prev):
+        raise TypeError(f"Tensor: _prev takes a tuple of Tensors, the parents, not {prev!r}")
+    return tuple(prev)
 
 
 def remade(kind, array, requires_grad):
@@ -396,10 +412,10 @@ for _name in ("all", "any", "argmax", "argmin", "argpartition", "argsort", "nonz
 
 for _name in ("and", "or", "xor", "lshift", "rshift"):
     _ufunc = {"lshift": np.left_shift, "rshift": np.right_shift}.get(_name) or getattr(np, f"bitwise_{_name}")
-    setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (self, other), {}, ufunc))
-    setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: without_gradient(ufunc, (other, self), {}, ufunc))
+    setattr(Tensor, f"__{_name}__", lambda self, other, ufunc=_ufunc: ufunc(self, other))
+    setattr(Tensor, f"__r{_name}__", lambda self, other, ufunc=_ufunc: ufunc(other, self))
     setattr(Tensor, f"__i{_name}__", lambda self, other, ufunc=_ufunc: ufunc(self, other, out=self))
-Tensor.__invert__ = lambda self: without_gradient(np.invert, (self,), {}, np.invert)
+Tensor.__invert__ = lambda self: np.invert(self)
 
 
 def as_numbers(data, dtype, copy):

@@ -18,7 +18,7 @@ from operator import itemgetter
 import numpy as np
 
 _LEAVES = {np.ndarray, float, int}  # the usual ones, seen at once
-_registered = {}  # class -> (to a list, from an object and a list)
+_registered: dict = {}  # class -> (to a list, from an object and a list)
 
 
 def register(kind, parts, rebuilt):
@@ -40,7 +40,12 @@ def register(kind, parts, rebuilt):
 def container(x):
     """The parts of a container by the name of each, and a function from a list of parts to a container like it; None for a leaf."""
     kind = type(x)
-    if kind in _LEAVES or hasattr(x, "requires_grad"):
+    if kind in _LEAVES:
+        return None
+    if kind in _registered:
+        parts, rebuilt = _registered[kind]
+        return {f".{k}": part for k, part in enumerate(parts(x))}, lambda parts: rebuilt(x, parts)
+    if hasattr(x, "requires_grad"):
         return None
     if kind in (list, tuple):
         return {f"[{k}]": part for k, part in enumerate(x)}, kind
@@ -48,9 +53,6 @@ def container(x):
         return {}, lambda parts: None
     if isinstance(x, dict):
         return {f"[{key!r}]": x[key] for key in x}, lambda parts: with_values(x, parts)
-    if kind in _registered:
-        parts, rebuilt = _registered[kind]
-        return {f".{k}": part for k, part in enumerate(parts(x))}, lambda parts: rebuilt(x, parts)
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return {f".{name}": part for name, part in zip(x._fields, x, strict=True)}, lambda parts: kind(*parts)
     if dataclasses.is_dataclass(x) and not isinstance(x, type):
@@ -62,13 +64,14 @@ def container(x):
 def with_values(x, values):
     """A dict of the same class with other values."""
     other = copy.copy(x)
-    other.update(zip(x, values, strict=True))
+    for key, value in zip(x, values, strict=True):
+        other[key] = value  # update() of a Counter would add
     return other
 
 
 def with_fields(x, names, values):
-    """A dataclass object with other values in its fields, also where it is frozen."""
-    other = copy.copy(x)
+    """A dataclass object with other values in its fields, also where it is frozen; it has nothing else that was computed from the old ones."""
+    other = type(x).__new__(type(x))
     for name, value in zip(names, values, strict=True):
         object.__setattr__(other, name, value)
     return other
@@ -124,7 +127,8 @@ def leaves_like(x, pattern, what):
 
 def described(x):
     """What an error calls an object."""
-    found = container(x)
+    found, kind = container(x), type(x).__name__
+    article = "an" if kind[0] in "AEIOaeiou" else "a"
     if found is not None and x is not None:
-        return f"a {type(x).__name__} with {', '.join(found[0]) or 'nothing in it'}"
-    return f"a {type(x).__name__} of shape {x.shape} and dtype {x.dtype}" if hasattr(x, "dtype") else f"{x!r} ({type(x).__name__})"
+        return f"{article} {kind} with {', '.join(found[0]) or 'nothing in it'}"
+    return f"{article} {kind} of shape {x.shape} and dtype {x.dtype}" if hasattr(x, "dtype") else f"{x!r} ({kind})"

@@ -15,7 +15,8 @@ from gradnerve._engine import Operation
 
 ROOT = Path(__file__).parents[1]
 README, INTERNALS, CI = ROOT / "README.md", ROOT / "docs" / "internals.md", ROOT / ".ci" / "run"
-PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md"]
+OWN_PAGES = [ROOT / "docs" / "masks.md", ROOT / "docs" / "own_operations.md"]
+PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md", *OWN_PAGES]
 COMPILED = [path.stem for path in sorted((ROOT / "csrc").glob("*.pyx"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WORDS = ("TODO", "FIXME")
@@ -34,7 +35,7 @@ def blocks(path):
     return BLOCK.findall(text_of(path))
 
 
-@pytest.mark.parametrize("page", [README, INTERNALS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [README, INTERNALS, *OWN_PAGES], ids=lambda page: page.name)
 def test_snippets_print_what_is_shown(page, capsys):
     """All Python blocks of a page run, in order and in one namespace; a text block right after one is what it prints."""
     names, found = {"__name__": "snippets"}, blocks(page)
@@ -87,10 +88,12 @@ def public(holder):
             yield name, what
 
 
-MODULES = {"creation", "dispatch", "functional", "inplace", "ops", "own", "tensor", "tree"}  # `graph` is the function
-NAMESPACES = {"array_api", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing"}
+MODULES = {"batching", "creation", "dispatch", "functional", "implicit", "inplace", "ops", "own", "recompute", "tensor",
+           "tree"}  # `graph` is the function  # fmt: skip
+NAMESPACES = {"array_api", "black_box", "diagnoses", "differences", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing"}
 OWN = """Tensor GraphError ShapeError graph no_grad enable_grad custom_gradient
-    grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp stop_gradient
+    grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp vmap BatchWarning stop_gradient
+    Function checkpoint checkpoint_sequential fixed_point root ConvergenceError
     relu sigmoid softmax log_softmax logsumexp cross_entropy""".split()
 
 
@@ -130,7 +133,7 @@ def test_names_in_readme_exist():
     text = text_of(README)
     names = set(re.findall(r"\bgn\.([a-zA-Z_]\w*)", text))
     table = text.split("## What works today")[1].split("## How it compares")[0]
-    names |= set(re.findall(r"`([a-z_0-9]+)`", table)) - {"_prev", "_backward", "copy"}
+    names |= set(re.findall(r"`([a-z_0-9]+)`", table)) - {"_prev", "_backward", "copy", "argnums"}
     places = [gn, gn.fft, gn.linalg, gn.random.Generator]
     assert not {name for name in names if not any(hasattr(place, name) for place in places)}
 

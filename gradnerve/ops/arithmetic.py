@@ -148,7 +148,7 @@ ceil         = ufunc(np.ceil,         x=zero)
 trunc        = ufunc(np.trunc,        x=zero)
 rint         = ufunc(np.rint,         x=zero)
 floor_divide = ufunc(np.floor_divide, x=zero, y=zero)
-heaviside    = ufunc(np.heaviside,    x=zero, y=lambda g, x: g * (x == 0))  # y is the value at x == 0
+heaviside    = ufunc(np.heaviside,    x=zero, y=lambda g, x: np.where(x == 0, g, 0), masks=True)  # y is the value at x == 0
 
 
 # ---- second names --------------------------------------------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ def largest(x):
 
 def refuse_choice(name, choice, *gradients):
     """Raise if the part of the gradients that belongs to an arbitrary choice of vectors is not zero."""
-    if largest(choice) > np.finfo(choice.dtype).eps ** 0.25 * max(map(largest, gradients)):
+    eps = np.finfo(choice.dtype).eps
+    if largest(choice) > max(eps**0.25 * max(map(largest, gradients)), eps):  # gradients of the size of eps may be rounding alone
         raise LinAlgError(f"{name}: the function depends on an arbitrary choice (the phase of complex vectors, or the basis of a null space), "
                           "so it has no derivative; use what does not depend on it: np.abs(v), or v @ v.conj().T")  # fmt: skip
 
@@ -265,6 +266,9 @@ def qr_x(g, out, x_shape, mode):
     k = min(x_shape[-2:])
     q, g_q = first_vectors("qr", q, g_q, k)
     r, g_r, wide, g_wide = r[..., :k, :k], g_r[..., :k, :k], r[..., :k, k:], g_r[..., :k, k:]
+    idle = ~np.any(value(g), -1)[..., None, None]  # of a matrix whose gradient is 0 nothing is asked: it may be one that a mask has left out
+    if idle.any():
+        q, r = select(idle, 0, q), select(idle, np.eye(k), r)
     refuse_deficient(value(r))
     g_q = g_q + q @ wide @ adjoint(g_wide)
     upper = (g_r @ adjoint(r) - adjoint(q) @ g_q) * (np.tri(k).T - np.eye(k) / 2).astype(r.dtype)

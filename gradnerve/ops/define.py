@@ -46,14 +46,15 @@ def elementwise(forward, *, name=None, analytic=True, masks=False, **lines):
     return register(operation, ())
 
 
-def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, masks=False, adds=None, **lines):
+def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, elementwise=False, masks=False, adds=None, **lines):
     """Any NumPy code, with a line for each array parameter that has a derivative.
 
-    numpy   the function of NumPy's that this implements, or several
-    fast    takes the same arguments in the same order and gives the same result as `forward`, or None where it declines
-    masks   selects elements: what it leaves out contributes exactly 0, never NaN
-    linear  what is linear with real coefficients needs no conjugates
-    adds    parameter -> the same line, which adds what it gives to `total` in place: worth it where that is small in a large array
+    numpy        the function of NumPy's that this implements, or several
+    fast         takes the same arguments in the same order and gives the same result as `forward`, or None where it declines
+    masks        selects elements: what it leaves out contributes exactly 0, never NaN; or whether it does, as a function of the option of that name
+    elementwise  each element of the result comes from one element of each array
+    linear       what is linear with real coefficients needs no conjugates
+    adds         parameter -> the same line, which adds what it gives to `total` in place: worth it where that is small in a large array
 
     A line that is given a Tensor gives a Tensor.
     """
@@ -66,7 +67,11 @@ def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, 
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     analytic, numpys = analytic and not linear, next(iter(functions), None)
     operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic, adds or {}, numpys)
-    operation.masks = masks
+    operation.elementwise = elementwise
+    if callable(masks):
+        operation.select_by(masks)
+    else:
+        operation.masks = masks
     return register(operation, functions)
 
 

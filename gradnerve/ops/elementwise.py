@@ -60,7 +60,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     return np.nan_to_num(x, True, nan, posinf, neginf)  # always a copy: x may be saved by the operation that made it
 
 
-nan_to_num = op(nan_to_num, numpy=np.nan_to_num, x=nan_to_num_x, analytic=False)
+nan_to_num = op(nan_to_num, numpy=np.nan_to_num, elementwise=True, masks=True, x=nan_to_num_x, analytic=False)
 
 
 # ---- rounding and splitting ----------------------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def sinc_x(g, x, out):
 def sinc(x): return np.sinc(x)
 
 
-sinc = op(sinc, numpy=np.sinc, x=sinc_x)
+sinc = op(sinc, numpy=np.sinc, elementwise=True, x=sinc_x)
 
 
 # ---- modified Bessel functions -------------------------------------------------------------------------------------------------------------
@@ -202,5 +202,5 @@ def i1_x(g, x, out):
 def i0(x): return np.i0(x)
 
 
-i0 = op(i0, numpy=np.i0, x=lambda g, x: g * i1(x))
-i1 = op(i1, x=i1_x)
+i0 = op(i0, numpy=np.i0, elementwise=True, x=lambda g, x: g * i1(x))
+i1 = op(i1, elementwise=True, x=i1_x)

@@ -30,6 +30,12 @@ def repeats(index):
     return any(array.ndim and array.dtype != bool for array in arrays)
 
 
+def chooses(index):
+    """Whether the index is a mask or an array of places, as a whole or in part."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(getattr(part, "ndim", 0) for part in parts)
+
+
 def getitem(x, index):
     return x[index]
 
@@ -88,7 +94,7 @@ def won(g, x_shape, index, value_shape):
     return np.reshape(scatter(getitem(g, written), (size,), writer[written]), value_shape)
 
 
-getitem = op(getitem, linear=True, masks=True, x=lambda g, x_shape, index: scatter(g, x_shape, index), adds={"x": add_into})
+getitem = op(getitem, linear=True, masks=lambda index: chooses(index), x=lambda g, x_shape, index: scatter(g, x_shape, index), adds={"x": add_into})
 scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index))
 add_at  = op(add_at,  linear=True, x=lambda g: g, value=lambda g, index: getitem(g, index))
 setitem = op(setitem, linear=True, masks=True, x=lambda g, index: setitem(g, index, 0), value=won)

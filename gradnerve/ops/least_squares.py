@@ -47,7 +47,7 @@ def series(x, y, z):
     eps = np.finfo(y.dtype).eps
     if np.linalg.norm(value(x)) * np.linalg.norm(value(z)) <= eps:
         return y
-    size = np.linalg.norm(value(z), 2, (-2, -1), keepdims=True)
+    size = np.linalg.norm(value(z), None, (-2, -1), keepdims=True)
     x, z = x * size, divided(z, size)
     for _ in range(60):
         if not largest(x) * largest(z) > eps:

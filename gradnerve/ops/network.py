@@ -21,7 +21,7 @@ def sigmoid(x):
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
-relu    = elementwise(relu,    masks=True, x=lambda g, out: g * (out > 0))
+relu    = elementwise(relu,    masks=True, x=lambda g, out: np.where(out > 0, g, 0))
 sigmoid = elementwise(sigmoid, x=lambda g, out: g * out * (1 - out))
 
 

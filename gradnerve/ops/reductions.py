@@ -56,7 +56,7 @@ def cumsum_line(g, x_shape, axis):
     return reshape(flip(cumsum(flip(g, axis), axis), axis), x_shape)
 
 
-sum    = op(sum, numpy=np.sum, fast=full_sum, linear=True, x=sum_line)
+sum    = op(sum, numpy=np.sum, fast=full_sum, linear=True, masks=lambda where: where is not True, x=sum_line)
 cumsum = op(lambda x, axis=None, dtype=None: np.cumsum(x, axis, dtype), numpy=np.cumsum, linear=True, x=cumsum_line)
 
 
@@ -123,7 +123,7 @@ def others(x):
     return concatenate([pairs * right, pairs * left, rest[..., half:]], -1)
 
 
-prod = op(prod, numpy=np.prod, x=prod_line)
+prod = op(prod, numpy=np.prod, masks=lambda where: where is not True, x=prod_line)
 
 
 # --- mean, var, std: numpy/_core/_methods.py, step by step -----------------------------------------------------------

@@ -244,7 +244,7 @@ def interp(x, xp, fp, left=None, right=None):
     return (compiled_interp_complex if np.iscomplexobj(fp) else compiled_interp)(x, xp, fp, left, right)
 
 
-interp = op(interp, x=slope,
+interp = op(interp, masks=True, x=slope,
                     xp=lambda g, x, xp, fp: shares(-slope(g, x, xp, fp), x, xp),
                     fp=interp_fp,
                     left=lambda g, x, xp: select(value(x) < value(xp)[0], g, 0),

@@ -47,8 +47,8 @@ def strong(x):
     return np.asarray(x, complex if type(x) is complex else float) if type(x) in (int, float, complex) else x
 
 
-def op(name, forward, **lines):
-    return define.op(forward, name=f"special.{name}", **lines)
+def op(name, forward, *, elementwise=True, **lines):
+    return define.op(forward, name=f"special.{name}", elementwise=elementwise, **lines)
 
 
 class Probe:
@@ -358,15 +358,15 @@ def turn(g, out):
 
 
 # fmt: off
-softmax     = op("softmax",     lambda x, axis=None: sp.softmax(x, axis),     x=network.softmax.lines["x"])
-log_softmax = op("log_softmax", lambda x, axis=None: sp.log_softmax(x, axis), x=network.log_softmax.lines["x"])
-log_sum     = op("logsumexp",   lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims),
+softmax     = op("softmax",     lambda x, axis=None: sp.softmax(x, axis), elementwise=False,     x=network.softmax.lines["x"])
+log_softmax = op("log_softmax", lambda x, axis=None: sp.log_softmax(x, axis), elementwise=False, x=network.log_softmax.lines["x"])
+log_sum     = op("logsumexp",   lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims), elementwise=False,
                  a=lambda g, a, axis, b: spread(g, a, b, axis) * exponentials(a, b, axis)[1],
                  b=lambda g, a, axis, b: spread(g, a, b, axis) * exponentials(a, b, axis)[0])
-log_size    = op("log_size",    lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims, True)[0], analytic=False,
+log_size    = op("log_size",    lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims, True)[0], elementwise=False, analytic=False,
                  a=lambda g, a, axis, b: spread(g, a, b, axis) * np.conjugate(exponentials(a, b, axis)[1]),
                  b=lambda g, a, axis, b: spread(g, a, b, axis) * np.conjugate(exponentials(a, b, axis)[0]))
-sum_sign    = op("sum_sign",    lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims, True)[1], analytic=False,
+sum_sign    = op("sum_sign",    lambda a, axis, b, keepdims: sp.logsumexp(a, axis, b, keepdims, True)[1], elementwise=False, analytic=False,
                  a=lambda g, out, a, axis, b: spread(turn(g, out), a, b, axis) * np.conjugate(exponentials(a, b, axis)[1]),
                  b=lambda g, out, a, axis, b: spread(turn(g, out), a, b, axis) * np.conjugate(exponentials(a, b, axis)[0]))
 # fmt: on

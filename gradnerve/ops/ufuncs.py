@@ -214,7 +214,7 @@ def reduce(x, ufunc=None, axis=0, dtype=None, keepdims=False, initial=NoValue, w
     return values if ufunc not in FORGETFUL else folded(ufunc, x.astype(values.dtype), axis, initial, where, np.shape(values))
 
 
-_reduce = op(reduce, x=reduce_line)
+_reduce = op(reduce, masks=lambda ufunc: ufunc in EXTREMES, x=reduce_line)
 
 
 def reduce(ufunc, x, axis=0, dtype=None, keepdims=False, initial=NoValue, where=True):

@@ -3,7 +3,7 @@
 A case's `loss(ops, *constants, *arrays)` uses operators, methods that all libraries share, and `ops` for the functions
 whose names differ. `forward` and `by_hand` are the same in plain NumPy: what one would write without any library.
 
-Read next: rivals.py, which runs a loss in each library.
+Read next: cases_of_functions.py, the same for Hessians, simulations and the like.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ EVERY_LIBRARY = frozenset({"gradnerve", "PyTorch", "HIPS autograd", "MyGrad", "J
 
 @dataclass
 class Case:
-    """A loss, its differentiated arguments, and the aims: how many times faster than whom."""
+    """A loss, its differentiated arguments, what is computed of it, and the aims: how many times faster than whom."""
 
     name: str
     what: str
@@ -30,6 +30,8 @@ class Case:
     libraries: frozenset = EVERY_LIBRARY
     forward: Callable | None = None  # plain NumPy, nothing recorded
     by_hand: Callable | None = None  # plain NumPy, returns the gradients
+    computes: str = "gradient"  # or a name in the tables of rivals.py
+    further: tuple = ()  # arguments behind the differentiated ones: the vector, the examples, the momentum
 
 
 def chain(size, aims, steps=200):

@@ -16,7 +16,7 @@ TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 
 def check_agreement(runners):
-    """Every library's gradients must be those of the first, before anything is timed."""
+    """Every library's gradients (or what else the case computes) must be those of the first, before anything is timed."""
     reference = runners[0].gradients()
     for runner in runners[1:]:
         gradients = runner.gradients()
@@ -25,7 +25,7 @@ def check_agreement(runners):
         for n, (expected, got) in enumerate(zip(reference, gradients, strict=True)):
             tolerance = TOLERANCE[expected.dtype.name] * (np.abs(expected).max() + 1e-12)
             if np.shape(got) != expected.shape or not np.abs(got - expected).max() <= tolerance:
-                raise SystemExit(f"{runner.name} disagrees with {runners[0].name} on gradient {n}; nothing was timed")
+                raise SystemExit(f"{runner.name} disagrees with {runners[0].name} on array {n}; nothing was timed")
 
 
 def seconds(runner, repeats):

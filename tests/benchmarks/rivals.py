@@ -2,7 +2,8 @@
 
 A runner has `step()`, which is timed (forward, backward, gradients cleared before, as in a training loop), and
 `gradients()`, which is not. All libraries run the same lines; `PyTorch fused` uses torch.nn.functional's own linear layer
-and loss, as a PyTorch user would.
+and loss, as a PyTorch user would. A case that computes something else than a gradient by `backward()` is run by functions of
+functions: PyTorch's are those of torch.func and those of torch.autograd, and the aims name both, so the faster one counts.
 
 Read next: measure.py, which lets them take turns.
 """
@@ -26,8 +27,9 @@ def same_lines(**functions):
 
 def as_numpy(library):
     """Functions that have NumPy's names in this library."""
-    plain = {name: getattr(library, name) for name in ("abs", "einsum", "exp", "tanh")}
-    return plain | {"solve": library.linalg.solve, "slogdet": library.linalg.slogdet, "rfft": library.fft.rfft}
+    plain = {name: getattr(library, name) for name in ("abs", "diag", "einsum", "exp", "log", "log1p", "tanh")}
+    matrices = {name: getattr(library.linalg, name) for name in ("cholesky", "slogdet", "solve")}
+    return plain | matrices | {"rfft": library.fft.rfft}
 
 
 class Library:
@@ -137,19 +139,116 @@ class Micrograd(Taped):
 
 
 class Functional(Library):
-    """Libraries that differentiate a function: the gradients are its result."""
+    """Libraries that make a function of a function: the gradients are its result.
+
+    `functions(f)` is the library's table of what a case may compute; `numbers` and `axes` say which arguments are
+    differentiated and which hold one example each.
+    """
 
     def __init__(self, case):
         super().__init__(case)
-        self.arrays = [self.constant(array) for array in case.arrays]
-        self.function = self.grad(self.loss, tuple(range(len(self.arrays))))
+        self.arrays = [self.constant(array) for array in (*case.arrays, *case.further)]
+        self.numbers = tuple(range(len(case.arrays)))
+        self.axes = (None,) * len(case.arrays) + (0,) * len(case.further)
+        table = self.functions(self.loss)
+        self.function = trajectory(table["gradient"]) if case.computes == "trajectory" else table[case.computes]
         self.result = ()
 
     def step(self):
         self.result = self.function(*self.arrays)
 
     def gradients(self):
-        return [np.asarray(g) for g in self.result]
+        return [np.asarray(array) for array in flat(self.result)]
+
+
+def trajectory(gradient, steps=20, size=0.02):
+    """The leapfrog rule, a gradient at each step: how Hamiltonian Monte Carlo moves."""
+
+    def move(place, momentum):
+        momentum = momentum - size / 2 * gradient(place)[0]
+        for step in range(1, steps + 1):
+            place = place + size * momentum
+            momentum = momentum - (size if step < steps else size / 2) * gradient(place)[0]
+        return place, momentum
+
+    return move
+
+
+def flat(result):
+    """The arrays of nested tuples and lists."""
+    return [array for part in result for array in flat(part)] if isinstance(result, tuple | list) else [result]
+
+
+def halves(arrays):
+    """The arguments, and behind them the vector, which has as many parts."""
+    return arrays[: len(arrays) // 2], arrays[len(arrays) // 2 :]
+
+
+class GradNerveFunctions(Functional):
+    name, package, operations = "gradnerve", "gradnerve", GradNerve.operations
+
+    def functions(self, f):
+        import gradnerve as gn
+
+        gradient, product = gn.grad(f, self.numbers), gn.hvp(f, self.numbers)
+
+        def hvp(*arrays):
+            arguments, vector = halves(arrays)
+            return product(*arguments, vector)
+
+        return {
+            "gradient": gradient,
+            "value_and_gradient": gn.value_and_grad(f, self.numbers),
+            "jacobian": gn.jacobian(f),
+            "hessian": gn.hessian(f),
+            "hvp": hvp,
+            "per_example": gn.vmap(gradient, self.axes),
+        }
+
+
+class TorchFunc(Functional):
+    name, package, operations, constant = "PyTorch func", "torch", PyTorch.operations, PyTorch.constant
+
+    def functions(self, f):
+        from torch import func
+
+        gradient, both = func.grad(f, self.numbers), func.grad_and_value(f, self.numbers)
+        return {
+            "gradient": gradient,
+            "value_and_gradient": lambda *arrays: both(*arrays)[::-1],
+            "jacobian": func.jacrev(f),
+            "hessian": func.jacrev(func.grad(f)),  # a third of the time of func.hessian
+            "hvp": lambda *arrays: func.jvp(gradient, *halves(arrays))[1],
+            "per_example": func.vmap(gradient, self.axes),
+        }
+
+
+class TorchAutograd(Functional):
+    name, package, operations, constant = "PyTorch autograd", "torch", PyTorch.operations, PyTorch.constant
+
+    def functions(self, f):
+        from torch.autograd import functional, grad
+
+        def tracked(arrays):
+            return [array.detach().requires_grad_() for array in arrays]
+
+        def value_and_gradient(*arrays):
+            leaves = tracked(arrays)
+            value = f(*leaves)
+            return value.detach(), grad(value, leaves)
+
+        def hvp(*arrays):
+            arguments, vector = halves(arrays)
+            leaves = tracked(arguments)
+            return grad(grad(f(*leaves), leaves, create_graph=True), leaves, vector)
+
+        return {
+            "gradient": lambda *arrays: value_and_gradient(*arrays)[1],
+            "value_and_gradient": value_and_gradient,
+            "jacobian": partial(functional.jacobian, f, vectorize=True),
+            "hessian": partial(functional.hessian, f, vectorize=True),
+            "hvp": hvp,
+        }
 
 
 class Autograd(Functional):
@@ -164,10 +263,30 @@ class Autograd(Functional):
 
         return same_lines(**as_numpy(anp), relu=lambda x: x * (x > 0), cross_entropy=cross_entropy)
 
-    def grad(self, function, numbers):
-        from autograd import grad
+    def functions(self, f):
+        from autograd import grad, jacobian, value_and_grad
+        from autograd.differential_operators import make_hvp
 
-        return grad(function, numbers)
+        gradient, product = grad(f, self.numbers), make_hvp(f, self.numbers)
+
+        def hvp(*arrays):
+            arguments, vector = halves(arrays)
+            return product(*arguments)[0](vector)
+
+        def per_example(*arrays):
+            """One after the other, since there is no vmap."""
+            arguments, examples = arrays[: len(self.numbers)], arrays[len(self.numbers) :]
+            found = [gradient(*arguments, *example) for example in zip(*examples, strict=True)]
+            return [np.stack(each) for each in zip(*found, strict=True)]
+
+        return {
+            "gradient": gradient,
+            "value_and_gradient": value_and_grad(f, self.numbers),
+            "jacobian": jacobian(f),
+            "hessian": jacobian(grad(f)),  # a little faster than autograd.hessian
+            "hvp": hvp,
+            "per_example": per_example,
+        }
 
 
 class Jax(Functional):
@@ -182,10 +301,18 @@ class Jax(Functional):
 
         return same_lines(**as_numpy(jnp), relu=jax.nn.relu, cross_entropy=cross_entropy)
 
-    def grad(self, function, numbers):
+    def functions(self, f):
         import jax
 
-        return jax.grad(function, numbers)
+        gradient = jax.grad(f, self.numbers)
+        return {
+            "gradient": gradient,
+            "value_and_gradient": jax.value_and_grad(f, self.numbers),
+            "jacobian": jax.jacrev(f),
+            "hessian": jax.hessian(f),
+            "hvp": lambda *arrays: jax.jvp(gradient, *halves(arrays))[1],
+            "per_example": jax.vmap(gradient, self.axes),
+        }
 
     def constant(self, array):
         import jax
@@ -202,10 +329,11 @@ class Jax(Functional):
 class JaxJit(Jax):
     name = "JAX jit"
 
-    def grad(self, function, numbers):
+    def __init__(self, case):
         import jax
 
-        return jax.jit(super().grad(function, numbers))
+        super().__init__(case)
+        self.function = jax.jit(self.function)
 
 
 class NumPyForward:
@@ -239,6 +367,7 @@ class NumPyByHand(NumPyForward):
 
 
 LIBRARIES = [GradNerve, PyTorch, PyTorchFused, Autograd, MyGrad, Micrograd, Jax, JaxJit]
+LIBRARIES_OF_FUNCTIONS = [GradNerveFunctions, TorchFunc, TorchAutograd, Autograd, Jax, JaxJit]
 
 
 def installed(library):
@@ -263,7 +392,8 @@ def versions():
 
 def runners(case):
     """A runner of the case for every library that is installed and takes part; gradnerve first."""
-    taking_part = [library for library in LIBRARIES if library.name in case.libraries and installed(library)]
+    libraries = LIBRARIES if case.computes == "gradient" else LIBRARIES_OF_FUNCTIONS
+    taking_part = [library for library in libraries if library.name in case.libraries and installed(library)]
     if case.forward:
         taking_part.append(NumPyForward)
     if case.by_hand:
