@@ -76,18 +76,21 @@ cdef class General(Operation):
     """Any NumPy code with a derivative line for each array parameter that has one."""
 
     def __init__(self, str name, function, fast, tuple names, int n_positional, dict defaults, bint variadic, dict lines, zero, bint analytic,
-                 dict adds, numpys):
+                 dict adds, dict many, numpys):
         self.name, self.function, self.fast, self.names, self.variadic, self.numpys = name, function, fast, names, variadic, numpys
         self.n_positional, self.lines, self.analytic = n_positional, lines, analytic
         self.vectorcall = <void*>call_general
         self.defaults = [defaults.get(n, MISSING) for n in names]
-        self.reads, self.readers, self.adders = [], [None] * len(names), [None] * len(names)
+        self.reads = []
+        self.readers, self.adders, self.manys = ([None] * len(names) for _ in range(3))
         for input_name, line in lines.items():
             if input_name not in names:
                 raise TypeError(f"{name}: a line for {input_name!r}, but the parameters are {names}")
             self.readers[names.index(input_name)] = self.reader(line, zero)
         for input_name, line in adds.items():
             self.adders[names.index(input_name)] = self.reader(line, zero)
+        for input_name, line in many.items():
+            self.manys[names.index(input_name)] = self.reader(line, zero)
 
     def select_by(self, rule):
         """A result is a selection if this function of one of the options says so; it is named as that option is."""
@@ -260,11 +263,17 @@ cdef class General(Operation):
 
     cdef object share_of_many(self, int32_t row, int argument, ndarray g, object level):
         cdef Reader reader = <Reader>self.readers[0 if self.variadic else argument]
-        cdef object one = helper("hidden")(new_tensor(g), level)
+        cdef Reader many = <Reader>self.manys[0 if self.variadic else argument]
+        cdef object one
         if reader.line is None:
             return None
         if tables.nodes[row].saved[X] == NULL:
             raise already_freed(self.name)
+        if many is not None:
+            result = many.line(*self.read(many, row, argument, g, None, False))
+            if result is not None:
+                return result
+        one = helper("hidden")(new_tensor(g), level)
         conjugate = self.analytic and cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(g))
         result = reader.line(*self.read(reader, row, argument, np.conjugate(one) if conjugate else one, None, False))
         if result is None:

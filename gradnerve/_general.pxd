@@ -21,6 +21,7 @@ cdef class General(Operation):
     cdef list readers                   # by parameter; None where there is no gradient
     cdef list adders                    # likewise: lines that add to a total in place, where there is one
     cdef readonly object numpys         # NumPy's function of that name, or None
+    cdef list manys                     # by parameter: lines for many gradients at once, where there is a faster one than with batched tensors
     cdef object mask_rule               # whether a result is a selection: a function of one option, the one at mask_read; or None
     cdef int mask_read
     cdef list reads                     # everything that some line reads of a call: (kind, position, name)

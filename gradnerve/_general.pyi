@@ -28,6 +28,7 @@ class General(Operation):
         zero: Callable[..., None],
         analytic: bool,
         adds: dict[str, Callable[..., None]],
+        many: dict[str, Callable[..., Any]],
         numpys: Callable[..., Any] | None,
     ) -> None: ...
     def select_by(self, rule: Callable[[Any], bool]) -> None: ...

@@ -16,7 +16,7 @@ from functools import partial, wraps
 import numpy as np
 
 from gradnerve import inplace, tree
-from gradnerve._engine import GraphError, Operation, ShapeError, TensorBase, ValuesNeeded, install_helpers
+from gradnerve._engine import GraphError, Operation, ShapeError, TensorBase, ValuesNeeded, install_helpers, wrap
 from gradnerve.dispatch import plain_index, written
 from gradnerve.ops import batched_indexing, batched_products, indexing  # noqa: F401  the former two are rules
 from gradnerve.ops.batched import arguments, moved, rule_of
@@ -111,7 +111,8 @@ class Batched(Tensor):
 
     def __array_function__(self, function, types, args, kwargs):
         if function in (np.zeros, np.ones, np.empty, np.full):  # like=self, to be written into
-            return hidden(at(super().__array_function__(function, types, args, kwargs), self.level), self.level)
+            made = super().__array_function__(function, types, args, kwargs)
+            return made if isinstance(made, Batched) else hidden(at(made, self.level), self.level)
         return self._or_looped(function, args, kwargs, partial(super().__array_function__, function, types, args, kwargs))
 
     def _or_looped(self, function, args, kwargs, run):
@@ -162,7 +163,10 @@ def at(x, level):
     """What lies behind a tensor at a level: all examples, also where they are the same."""
     if isinstance(x, Batched) and x.level is level:
         return x.inner
-    return broadcast_to(asarray(x), (level.size, *np.shape(x)))
+    x = asarray(x)
+    if x._is_batched or x.requires_grad:
+        return broadcast_to(x, (level.size, *x.shape))
+    return wrap(np.broadcast_to(x._array.copy(), (level.size, *x.shape)), owned=True)
 
 
 # --- operations ------------------------------------------------------------------------------------------------------
@@ -187,14 +191,20 @@ def batched(operation, args, options):
     if rule:
         try:
             result = rule(operation, args, options, level)
-        except ValuesNeeded:
-            raise
-        except Exception:
-            if not level.strict:
-                for _ in for_each(operation, args, options, level):  # which raises the error of one example
-                    pass
+        except Exception as error:
+            if not level.strict and not values_needed(error):
+                raise_as_one(operation, args, options, level)
             raise
     return looped(operation, args, options) if result is NotImplemented else result
+
+
+def raise_as_one(operation, args, options, level):
+    """Raise what an example raises by itself: that speaks of shapes that the caller knows."""
+    try:
+        for _ in for_each(operation, args, options, level):
+            pass
+    except Exception as error:
+        raise error from None
 
 
 def batched_in_place(operation, t, other):
@@ -223,15 +233,12 @@ def looped(function, args, options):
         raise ValuesNeeded(f"{name} has no batched form")
     if function in WRITERS or name.endswith(".at") or options.get("out") is not None:
         raise ValuesNeeded(f"{name} writes into an argument, and has no batched form")
-    results = []
-    for result in for_each(function, args, options, level):
-        if not results:
-            tell(f"{name} has no batched form, and runs once for each of the {level.size} examples")
-        results.append(result)
     try:
-        return together(results, level.hidden)
-    except (ShapeError, TypeError) as error:
-        raise ValuesNeeded(f"{name}: {error}") from None
+        result = together([*for_each(function, args, options, level)], level.hidden)
+    except ShapeError as error:
+        raise ValuesNeeded(str(error)) from None
+    tell(f"{name} has no batched form, and runs once for each of the {level.size} examples")
+    return result
 
 
 def for_each(function, args, options, level):

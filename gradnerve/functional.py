@@ -241,14 +241,13 @@ class Run:
         self.roots = [lowered(out, self.levels) for out in self.outs]
         self.outer = self.leads_beyond(self.outs)
         self.out = self.rebuilt_out(shown(self.outs, self.outer))
-        leaves, rebuild = tree.flatten(aux)
-        self.aux = rebuild(shown(leaves, self.leads_beyond(leaves)))
+        self.aux = None if aux is None else self.shown_aux(aux)
 
     # --- arguments
 
     def watch(self, x, k):
         """The argument with tensors of our own in place of its leaves; an object keeps its own, which trade places with ours during the call."""
-        is_object = hasattr(x, "parameters") or hasattr(x, "named_parameters")
+        is_object = type(x) is not np.ndarray and (hasattr(x, "parameters") or hasattr(x, "named_parameters"))
         if is_object and self.levels:
             raise ValuesNeeded(f"{self.name}: argument {k} is an object, whose parameters stand for one example at a time")
         own, rebuild = parameters_of(x, f"{self.name}: argument {k}") if is_object else tree.flatten(x)
@@ -325,6 +324,10 @@ class Run:
         return [lowered(leaf, self.levels) for leaf in fitted]
 
     # --- the result
+
+    def shown_aux(self, aux):
+        leaves, rebuild = tree.flatten(aux)
+        return rebuild(shown(leaves, self.leads_beyond(leaves)))
 
     def leads_beyond(self, results):
         """Whether these depend on more than our own tensors: only then do users see them tracked."""

@@ -925,7 +925,7 @@ def test_an_exception_restores_everything(error):
 def test_a_function_that_catches_an_error_of_an_inner_vmap():
     def f(x):
         try:
-            return gn.vmap(raising(KeyError()))(A)
+            return gn.vmap(raising(KeyError))(A)
         except KeyError:
             return 2 * x
 

@@ -147,18 +147,18 @@ def named(operation, args, options):
     return dict(enumerate(args) if operation.variadic else zip(operation.names, args, strict=False)) | options
 
 
-METHODS = {  # of ufuncs, whose signatures Python does not know
+SIGNATURES = {  # those that Python does not know: of the methods of ufuncs, for one
     "reduce": lambda array, axis=0, dtype=None, out=None, keepdims=False, initial=np._NoValue, where=True: ...,
     "accumulate": lambda array, axis=0, dtype=None, out=None: ...,
     "reduceat": lambda array, indices, axis=0, dtype=None, out=None: ...,
+    "unravel_index": lambda indices, shape, order="C": ...,
 }
 signature_of = cache(signature)
 
 
 def bound(function, args, options):
     """The arguments of a function of NumPy's, with its defaults."""
-    method = isinstance(getattr(function, "__self__", None), np.ufunc)
-    found = signature_of(METHODS[function.__name__] if method else function).bind(*args, **options)
+    found = signature_of(SIGNATURES.get(function.__name__, function)).bind(*args, **options)
     found.apply_defaults()
     return found
 
@@ -234,15 +234,20 @@ def over_axes(call):
     return call(masks | {call.first: call.whole(call.first)}, axis=all_axes(call["axis"], call.ndim(call.first)))
 
 
-@rule("cumsum cumprod sort partition accumulate unwrap fft ifft rfft irfft")
-@rule("ufunc.accumulate ufunc.reduceat np.argmax np.argmin np.nanargmax np.nanargmin np.argsort np.argpartition np.nancumsum np.nancumprod")
-def along_axis(call):
-    """If no axis is named, along all elements of an example in one row; some take a number as a row."""
+@rule("sort partition accumulate unwrap fft ifft rfft irfft ufunc.accumulate ufunc.reduceat np.argsort np.argpartition")
+def along_axis(call, row=False):
+    """If no axis is named, along all elements of an example in one row."""
     x, axis, shape = call[call.first], call["axis"], call.shape(call.first)
-    if axis is not None and (shape or getattr(call.operation, "name", call.operation.__name__) not in ("cumsum", "cumprod", "argmax", "argmin")):
+    if axis is not None and not row:
         return call(axis=from_end(axis, len(shape)))
     out = call({call.first: reshape(x, (call.size, math.prod(shape)))}, axis=-1)
     return reshape(out, (call.size, *(1,) * len(shape))) if call["keepdims"] is True else out
+
+
+@rule("cumsum cumprod np.nancumsum np.nancumprod np.argmax np.argmin np.nanargmax np.nanargmin")
+def along_axis_or_number(call):
+    """These take a number as a row."""
+    return along_axis(call, row=not call.shape(call.first))
 
 
 @rule("np.quantile np.percentile np.nanquantile np.nanpercentile")

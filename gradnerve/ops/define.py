@@ -46,7 +46,7 @@ def elementwise(forward, *, name=None, analytic=True, masks=False, **lines):
     return register(operation, ())
 
 
-def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, elementwise=False, masks=False, adds=None, **lines):
+def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, elementwise=False, masks=False, adds=None, many=None, **lines):
     """Any NumPy code, with a line for each array parameter that has a derivative.
 
     numpy        the function of NumPy's that this implements, or several
@@ -55,6 +55,8 @@ def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, 
     elementwise  each element of the result comes from one element of each array
     linear       what is linear with real coefficients needs no conjugates
     adds         parameter -> the same line, which adds what it gives to `total` in place: worth it where that is small in a large array
+
+    many         parameter -> the same line for many gradients at once, along a first axis of `g`, or None where it declines: for Jacobians
 
     A line that is given a Tensor gives a Tensor.
     """
@@ -66,7 +68,7 @@ def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, 
     n_positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     analytic, numpys = analytic and not linear, next(iter(functions), None)
-    operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic, adds or {}, numpys)
+    operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic, adds or {}, many or {}, numpys)
     operation.elementwise = elementwise
     if callable(masks):
         operation.select_by(masks)

@@ -25,6 +25,8 @@ def frozen(index):
 
 def repeats(index):
     """Whether the index may name a place twice: only integer arrays can."""
+    if type(index) is slice or type(index) is int:
+        return False
     parts = index if isinstance(index, tuple) else (index,)
     arrays = (np.asarray(part) for part in parts if hasattr(part, "__len__"))
     return any(array.ndim and array.dtype != bool for array in arrays)
@@ -32,6 +34,8 @@ def repeats(index):
 
 def chooses(index):
     """Whether the index is a mask or an array of places, as a whole or in part."""
+    if type(index) is slice or type(index) is int:
+        return False
     parts = index if isinstance(index, tuple) else (index,)
     return any(getattr(part, "ndim", 0) for part in parts)
 
@@ -94,7 +98,24 @@ def won(g, x_shape, index, value_shape):
     return np.reshape(scatter(getitem(g, written), (size,), writer[written]), value_shape)
 
 
-getitem = op(getitem, linear=True, masks=lambda index: chooses(index), x=lambda g, x_shape, index: scatter(g, x_shape, index), adds={"x": add_into})
-scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index))
+def for_all(index):
+    """The index as one that leaves a first axis whole; None if it holds arrays, whose axes NumPy may move."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return None if chooses(parts) else (slice(None), *parts)
+
+
+def scatter_many(g, x_shape, index):
+    index = for_all(index)
+    return index and scatter(g, (len(g), *x_shape), index)
+
+
+def getitem_many(g, index):
+    index = for_all(index)
+    return index and g[index]
+
+
+getitem = op(getitem, linear=True, masks=lambda index: chooses(index), x=lambda g, x_shape, index: scatter(g, x_shape, index),
+             adds={"x": add_into}, many={"x": scatter_many})
+scatter = op(scatter, linear=True, x=lambda g, index: getitem(g, index), many={"x": getitem_many})
 add_at  = op(add_at,  linear=True, x=lambda g: g, value=lambda g, index: getitem(g, index))
 setitem = op(setitem, linear=True, masks=True, x=lambda g, index: setitem(g, index, 0), value=won)

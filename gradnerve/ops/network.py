@@ -8,6 +8,7 @@ import numpy as np
 from gradnerve.ops.define import elementwise, op
 from gradnerve.ops.reductions import kept, mean, sum
 from gradnerve.ops.shapes import expand_dims, reshape
+from gradnerve.ops.values import of_all_examples
 
 # --- activations -----------------------------------------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ def check_target(logits, target):
         raise ValueError(f"cross_entropy: target holds integers, so it must hold one class number for each row of logits, of shape {labels}"
                          + shapes)
     elif target.size:
-        labels = np.asarray(target)
+        labels = of_all_examples(target)
         lowest, highest = int(labels.min()), int(labels.max())
         if lowest < 0 or highest >= classes:
             raise IndexError(f"cross_entropy: target holds the class {lowest if lowest < 0 else highest}; "

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradnerve._engine import TensorBase, holds_tensors, recording
 
-__all__ = ["any_tensor", "array_of", "holds_tensors", "tensor_like", "tracked", "value", "values"]
+__all__ = ["any_tensor", "array_of", "holds_tensors", "of_all_examples", "tensor_like", "tracked", "value", "values"]
 
 
 def any_tensor(*xs):
@@ -23,6 +23,13 @@ def tracked(*xs):
 def value(x):
     """The array of a Tensor, without its history; anything else as it is."""
     return x._array if isinstance(x, TensorBase) else x
+
+
+def of_all_examples(x):
+    """The same, also of a Tensor that stands for one of many examples under vmap: the values of all of them."""
+    while isinstance(x, TensorBase) and x._is_batched:
+        x = x.inner
+    return value(x)
 
 
 def values(x):
