@@ -20,7 +20,7 @@ from gradnerve.ops.borrowed import borrowed_module, replaced
 from gradnerve.ops.define import implements
 from gradnerve.ops.shapes import Flat, astype, broadcast_to, reshape, stack
 from gradnerve.ops.shapes import copy as copied
-from gradnerve.ops.values import holds_tensors, value
+from gradnerve.ops.values import batched, holds_tensors, value
 from gradnerve.tensor import Tensor, as_numbers  # noqa: F401  Tensor for the examples
 
 __all__ = ["c_", "r_"]  # the others are found by the names that NumPy has for them
@@ -38,6 +38,8 @@ def maker(function):
 
     @wraps(function)
     def make(*args, requires_grad=False, like=None, **kwargs):
+        if batched(*args):  # one for each example
+            return function(*args, **kwargs)
         refuse_tracked(function.__name__, args[function.__name__.endswith("_like"):])
         values = [x.data if isinstance(x, TensorBase) and shares else value(x) for x in args]
         made = function(*values, **{name: value(x) for name, x in kwargs.items()})
@@ -225,6 +227,8 @@ def full(shape, fill_value, dtype=None, order="C", *, like=None, device=None, re
 @implements(np.full_like)
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None, requires_grad=False):
     """The same in the shape and dtype of another array, as `np.full_like`."""
+    if batched(a):
+        return np.full_like(a, fill_value, dtype, order, subok, shape)
     model = np.empty_like(value(a), dtype, order, shape=shape)
     return full(model.shape, fill_value, model.dtype, "F" if model.flags.fnc else "C", requires_grad=requires_grad)
 
@@ -268,6 +272,8 @@ def inexact(function, ours):
 
     @wraps(function)
     def make(*args, **kwargs):
+        if batched(*args):
+            return function(*args, **kwargs)
         made = function(*map(value, args), **{name: value(x) for name, x in kwargs.items()})
         return ours(*args, **kwargs) if made.dtype.kind in "fc" else made
 

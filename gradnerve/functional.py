@@ -473,7 +473,8 @@ def watched(x, run):
         constant = "let the function take it from outside" if run.name in ("vjp", "jvp") else "name other arguments with argnums"
         way_out = f"pass x.astype(float), or {constant}" if kind in ("b", "i", "u") else constant
         raise TypeError(f"{run.name}: {run.name_at(len(run.watched))} is {tree.described(x)}, by which nothing can be differentiated; {way_out}")
-    x = lowered(x, run.levels)
+    if run.levels:  # a view, where all examples are the same: their copies would not fit into the cache
+        return asarray(lowered(x, run.levels)).detach().requires_grad_()
     return Tensor(x.detach() if isinstance(x, TensorBase) else x, requires_grad=True)
 
 

@@ -12,11 +12,11 @@ from functools import wraps
 import numpy as np
 
 from gradnerve import _engine
-from gradnerve._engine import TensorBase
+from gradnerve._engine import TensorBase, ValuesNeeded
 from gradnerve.ops.define import implements
 from gradnerve.ops.indexing import setitem
 from gradnerve.ops.shapes import astype, broadcast_to, cycled, numbered, reshape, where
-from gradnerve.ops.values import array_of, holds_tensors, value
+from gradnerve.ops.values import array_of, batched, holds_tensors, value
 
 __all__ = ["copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"]
 
@@ -32,6 +32,10 @@ def writes(function):
             arguments = signature.bind(*args, **kwargs)
             arguments.apply_defaults()
             target, *others = (joined(x) for x in arguments.args)
+            if batched(*others) and not batched(target):
+                raise ValuesNeeded(f"{function.__name__} writes into what is the same for all examples")
+            if batched(target):
+                return target._become(value_of(target, *others))
             plains = [value(x) for x in others]
             if not _engine.recording() or not any(getattr(x, "requires_grad", False) for x in (target, *others)):
                 return function(target.data if isinstance(target, TensorBase) else target, *plains)
@@ -84,7 +88,7 @@ def chosen(mask, values, x):
     """`x` with the values where the mask holds."""
     values = astype(array_of(values), x.dtype, copy=False)
     values = reshape(values, values.shape[max(values.ndim - x.ndim, 0):])  # an assignment lets further axes of length 1 pass
-    return where(value(mask), broadcast_to(values, x.shape), x)
+    return where(mask, broadcast_to(values, x.shape), x)
 
 
 @writes(np.putmask)
@@ -96,8 +100,8 @@ def putmask(a, mask, values):
     >>> x
     array([1., 0., 0., 1.])
     """
-    mask = np.reshape(value(mask), a.shape)
-    return chosen(mask, reshape(cycled(values, a.size), a.shape), a) if np.size(value(values)) else +a
+    mask = reshape(mask, a.shape)
+    return chosen(mask, reshape(cycled(values, a.size), a.shape), a) if np.size(values) else +a
 
 
 @writes(np.place)
@@ -124,7 +128,7 @@ def put(a, ind, v, mode="raise"):
            [0., 2.]])
     """
     places = numbered(a).take(value(ind), mode=mode)
-    return write_row(a, places.reshape(-1), cycled(v, places.size)) if np.size(value(v)) else +a
+    return write_row(a, places.reshape(-1), cycled(v, places.size)) if np.size(v) else +a
 
 
 @writes(np.put_along_axis)

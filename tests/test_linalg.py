@@ -464,3 +464,19 @@ def test_arguments_that_are_lists():
         assert np.array_equal(found.data, f(x.data, np.array(plain)))
         found.sum().backward()
     assert np.isfinite(x.grad).all()
+
+
+def test_one_vector_for_each_matrix_of_a_stack():
+    """Also where there are as many matrices as elements."""
+    rng = np.random.default_rng(0)
+    linalg, scipys = gn.scipy.linalg, pytest.importorskip("scipy.linalg")
+    a, b = rng.normal(size=(3, 3, 3)) + 3 * np.eye(3), rng.normal(size=3)
+    spd = a @ np.swapaxes(a, 1, 2)
+    assert np.array_equal(linalg.solve_triangular(a, b, lower=True), scipys.solve_triangular(a, b, lower=True))
+    assert np.array_equal(linalg.cho_solve(linalg.cho_factor(spd), b), scipys.cho_solve(scipys.cho_factor(spd), b))
+    gn.check_gradients(lambda a, b: linalg.solve_triangular(a, b, lower=True), a, b)
+    gn.check_gradients(lambda a, b: linalg.cho_solve(linalg.cho_factor(a + np.swapaxes(a, 1, 2)), b), spd, b)
+
+
+def test_dot_of_a_number_and_a_matrix():
+    gn.check_gradients(np.dot, 3.0, np.arange(8.0).reshape(4, 2))

@@ -43,10 +43,6 @@ LOOPS = {
     "NumPy takes one matrix at a time": "linalg.lstsq, polyfit, polyfit in full, polyfit with covariances",
     "weights of one axis": "average, cov",
     "NumPy's own way for these ufuncs forgets all steps but the last": "arctan2.reduce, arctan2.reduceat, power.reduce, power.reduceat",
-    "it looks at values where it needs shapes only": """compress, corrcoef, cumulative_prod, cumulative_sum, diag, diagonal, ediff1d, extract,
-        fft.fftshift, fft.ifftshift, fliplr, flipud, frexp, full_like, linalg.diagonal, linalg.matrix_power, linalg.trace, nanmedian, piecewise,
-        polyval, random.choice, random.permutation, random.permuted, random.shuffle, ravel, repeat, resize, roll, rot90, sliding_window_view, take,
-        tile, trace, vander""",
     "SciPy chooses a method by the size of the arrays": """scipy.signal.convolve, scipy.signal.correlate, scipy.signal.fftconvolve,
         scipy.signal.oaconvolve""",
     "a generator draws for one example after the other": """random.exponential, random.gumbel, random.laplace, random.logistic, random.lognormal,
@@ -335,6 +331,30 @@ IN_ONE_PIECE = """
     np.tensordot(x, TABLE, ([1], [1]))
     np.interp(v, [-1.0, 0.0, 1.0], [1.0, 4.0, 9.0])
     np.convolve(v, [1.0, 2.0, 3.0], "same")
+    np.roll(x, 1, axis=0)
+    np.repeat(x, 2)
+    np.tile(x, (2, 1))
+    np.rot90(x)
+    np.take(x, [0, 2], axis=1)
+    np.diag(v)
+    np.trace(x)
+    np.pad(x, 1, "reflect")
+    np.pad(x, 1)
+    np.vander(v)
+    np.gradient(v, 0.5)
+    np.ediff1d(v)
+    np.linalg.lstsq(TABLE[:4, :2], v)[0]
+    np.linalg.matrix_power(x[:, :3], 0)
+    gn.linalg.lstsq(TABLE[:4, :2], v)[2]
+    gn.nanquantile(np.where(b, x, np.nan), [0.3, 0.6], axis=0)
+    gn.zeros_like(x)
+    gn.full_like(v, x[0, 0])
+    gn.cross_entropy(x[:2], k)
+    gn.cross_entropy(x[0], i, "sum")
+    x.take([0, 2], axis=1)
+    x.repeat(2)
+    x.diagonal()
+    x.trace()
     np.bincount([0, 2, 2, 5], v, 8)
     np.bincount(k, v[:2], 3)
     np.fft.fft2(x)
@@ -446,6 +466,13 @@ WRITES = """
     np.add(x, v, out=y)
     np.cumsum(x, axis=1, out=y)
     np.median(x, axis=1, out=y[:, 0])
+    np.copyto(y, v, where=b)
+    np.putmask(y, b, v[0])
+    np.put(y, [0, 5], v)
+    np.put_along_axis(y, np.array([[0], [1], [2]]), v[:3, None], axis=1)
+    np.fill_diagonal(y, v[0])
+    y.put([1, 2], 0.0)
+    y.flat[2:4] = v[:2]
     np.add.at(y, i, v)
     np.add.at(y, (k, k), 1.0)
     np.maximum(y, 0, out=y)

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradnerve.ops.arithmetic import arctan2, floor_divide, remainder, trunc
 from gradnerve.ops.define import implements, op, zero
+from gradnerve.ops.values import batched
 
 __all__ = [
     "angle", "around", "clip", "divmod", "fix", "frexp", "i0", "imag", "modf", "nan_to_num", "real", "real_if_close", "round", "sinc", "unwrap",
@@ -87,7 +88,7 @@ def fix(x, out=None):
 @implements(np.frexp)
 def frexp(x):
     """Mantissa (differentiable, d/dx = 2**-exponent) and integer exponent (without gradient): x = mantissa * 2**exponent."""
-    return mantissa(x), np.frexp(np.asarray(x))[1]
+    return np.frexp(x) if batched(x) else (mantissa(x), np.frexp(np.asarray(x))[1])
 
 
 @implements(np.modf)

@@ -16,7 +16,7 @@ from gradnerve.ops.borrowed import borrowed, special
 from gradnerve.ops.define import implements
 from gradnerve.ops.indexing import getitem, setitem
 from gradnerve.ops.shapes import astype, broadcast_to, concatenate, moveaxis, numbered, reshape, where
-from gradnerve.ops.values import any_tensor, array_of, holds_tensors, value
+from gradnerve.ops.values import any_tensor, array_of, holds_tensors, stand_in, value
 
 # --- borrowed code ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ def vander(x, N=None, increasing=False):
     array([[4, 2, 1],
            [9, 3, 1]])
     """
-    made = np.vander(value(x), N, increasing)  # or NumPy's error
+    made = np.vander(stand_in(x), N, increasing)  # or NumPy's error
     if not any_tensor(x):
         return made
     x = astype(x, made.dtype, copy=False)
@@ -165,7 +165,7 @@ def pad(array, pad_width, mode="constant", **kwargs):
     if mode in ("edge", "wrap", "reflect", "symmetric") and kwargs.get("reflect_type", "even") == "even":
         return getitem(reshape(x, -1), np.pad(numbered(x), pad_width, mode, **kwargs))
     if mode in ("constant", "empty") and not holds_tensors([*kwargs.values()]):
-        return setitem(np.pad(value(x), pad_width, mode, **kwargs), middle(x.shape, pad_width), x)
+        return setitem(np.pad(stand_in(x), pad_width, mode, **kwargs), middle(x.shape, pad_width), x)
     return borrowed(np.pad)(x, pad_width, mode, **kwargs)
 
 

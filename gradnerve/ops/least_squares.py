@@ -13,7 +13,8 @@ from gradnerve.ops.decompositions import divided, largest, svdvals_x
 from gradnerve.ops.define import implements, op
 from gradnerve.ops.linalg import adjoint, parts, real, self_adjoint
 from gradnerve.ops.products import matrix
-from gradnerve.ops.values import tensor_like, value
+from gradnerve.ops.shapes import astype
+from gradnerve.ops.values import batched, tensor_like, value
 
 
 def pinv(x, rcond=None, hermitian=False, *, rtol=np._NoValue):
@@ -106,4 +107,4 @@ def lstsq(a, b, rcond=None):
     """
     a, b = tensor_like(a), tensor_like(b)
     x, residuals, rank, s = lstsq_parts(_lstsq(a, b, rcond), a.shape, b.shape)
-    return x, residuals, np.intc(real(value(rank))), s
+    return x, residuals, astype(real(rank), np.intc) if batched(rank) else np.intc(real(value(rank))), s

@@ -88,7 +88,7 @@ def turned(shape):
 
 def dot_x(g, x_shape, y, y_shape):
     """As for `inner`, with y turned."""
-    return inner_x(g, x_shape, swapaxes(y, -1, -2) if len(y_shape) > 1 else y, turned(y_shape))
+    return inner_x(g, x_shape, swapaxes(y, -1, -2) if x_shape and len(y_shape) > 1 else y, turned(y_shape))
 
 
 def dot_y(g, x, x_shape, y_shape):

@@ -18,7 +18,7 @@ from gradnerve.ops.indexing import getitem, scatter
 from gradnerve.ops.reductions import NoValue, max, min, root, shared
 from gradnerve.ops.shapes import astype, concatenate, expand_dims, moveaxis, numbered, ravel, reshape, stack
 from gradnerve.ops.shapes import where as select
-from gradnerve.ops.values import any_tensor, value
+from gradnerve.ops.values import any_tensor, batched, stand_in, value
 
 # --- cumulative products ---------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ def nanmedian(x, axis=None, overwrite_input=False, keepdims=False):
     >>> float(nanmedian([1, np.nan, 5, 3]))
     3.0
     """
-    if not any_tensor(x):
+    if not any_tensor(x) or batched(x):
         return np.nanmedian(x, axis, None, overwrite_input, keepdims)
     return by_count(lambda rows: np.median(rows, -1), x, axis, keepdims) if x.size else np.nanmean(x, axis, keepdims=keepdims)
 
@@ -162,7 +162,7 @@ def nanquantiles(name, example):
 
     @implements(theirs)
     def ours(x, q, axis=None, overwrite_input=False, method="linear", keepdims=False, *, weights=None):
-        if not any_tensor(x, q, weights):
+        if not any_tensor(x, q, weights) or batched(x, q, weights):
             return theirs(x, q, axis, None, overwrite_input, method, keepdims, weights=weights)
         x = x if hasattr(x, "dtype") else np.asarray(x)
         if weights is not None or not x.size or x.dtype.kind == "c":  # the last is an error
@@ -269,7 +269,7 @@ def ediff1d(x, to_end=None, to_begin=None):
     >>> ediff1d([1, 2, 4], to_begin=7)
     array([7, 1, 2])
     """
-    expected = np.ediff1d(*map(value, (x, to_end, to_begin)))  # or NumPy's error
+    expected = np.ediff1d(*map(stand_in, (x, to_end, to_begin)))  # or NumPy's error
     if not any_tensor(x, to_end, to_begin):
         return expected
     x = ravel(x)

@@ -13,7 +13,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from gradnerve._loops import broadcast_view
 from gradnerve.ops.define import implements, op
 from gradnerve.ops.indexing import getitem
-from gradnerve.ops.values import array_of, holds_tensors, value
+from gradnerve.ops.values import array_of, batched, holds_tensors, stand_in, value
 
 
 def reshape(x, shape, order="C", *, copy=None):
@@ -67,8 +67,8 @@ astype       = op(lambda x, dtype, *, copy=True: x.astype(dtype, copy=copy),
 @implements(np.ravel)
 def ravel(x, order="C"):
     """All elements in one row, as `np.ravel`; the orders 'A' and 'K' follow how `x` lies in memory."""
-    if order in ("C", "F"):
-        return reshape(x, -1, order)
+    if order in ("C", "F") or batched(x):  # how one of many examples lies in memory is nobody's choice
+        return reshape(x, -1, "F" if order == "F" else "C")
     x = x if hasattr(x, "shape") else np.asarray(x)
     places = np.empty_like(np.asarray(x), np.intp, "K")
     places[...] = np.arange(x.size).reshape(x.shape)
@@ -192,9 +192,9 @@ class Flat:
         return reshape(self.base, -1)[index]
 
     def __setitem__(self, index, values):
-        np.empty_like(value(self.base)).flat[value(index)] = value(values)  # or NumPy's error
+        np.empty(self.base.shape, self.base.dtype).flat[value(index)] = stand_in(values)  # or NumPy's error
         places = np.arange(self.base.size)[value(index)]
-        if np.size(value(values)):
+        if np.size(stand_in(values)):
             values = reshape(cycled(values, places.size), places.shape)
             self.base[np.unravel_index(places, self.base.shape) if self.base.ndim else ...] = values
 
@@ -218,7 +218,7 @@ def moves(function, name="a"):
         if given.get("out") is not None or not holds_tensors((*given.values(),)):  # with `out`, NumPy's protocol comes back here
             return function(*args, **kwargs)
         x = array_of(given[name], like=given.values())
-        given.update({key: value(given[key]) for key in given}, **{name: numbered(x)})
+        given.update({key: value(given[key]) for key in given if key != name}, **{name: numbered(x)})
         return getitem(reshape(x, -1), function(*arguments.args, **arguments.kwargs))
 
     moved.__name__, moved.__wrapped__ = function.__name__, function

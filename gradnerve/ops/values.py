@@ -7,12 +7,22 @@ import numpy as np
 
 from gradnerve._engine import TensorBase, holds_tensors, recording
 
-__all__ = ["any_tensor", "array_of", "holds_tensors", "of_all_examples", "tensor_like", "tracked", "value", "values"]
+__all__ = ["any_tensor", "array_of", "batched", "holds_tensors", "of_all_examples", "stand_in", "tensor_like", "tracked", "value", "values"]
 
 
 def any_tensor(*xs):
     """Whether there are Tensors among these."""
     return any(isinstance(x, TensorBase) for x in xs)
+
+
+def batched(*xs):
+    """Whether there are Tensors among these that stand for many examples, under `vmap`."""
+    return any(isinstance(x, TensorBase) and x._is_batched for x in xs)
+
+
+def stand_in(x):
+    """The value of a Tensor, or zeros if it stands for many examples: for what asks for shape and dtype only, or for NumPy's error."""
+    return np.zeros(x.shape, x.dtype) if batched(x) else value(x)
 
 
 def tracked(*xs):

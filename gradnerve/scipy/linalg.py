@@ -150,7 +150,10 @@ def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False, overwrite_
     >>> solve_triangular(np.array([[1.0, 0.0], [1.0, 2.0]]), np.array([1.0, 5.0]), lower=True)
     array([1., 2.])
     """
-    return _triangular(tensor_like(a), tensor_like(b), trans, lower, unit_diagonal, check_finite)
+    a, b = tensor_like(a), tensor_like(b)
+    if a.ndim > 2 and b.ndim == 1:  # the same vector for each matrix of a stack
+        return _triangular(a, b[:, None], trans, lower, unit_diagonal, check_finite)[..., 0]
+    return _triangular(a, b, trans, lower, unit_diagonal, check_finite)
 
 
 def cho_factor(a, lower=False, overwrite_a=False, check_finite=True):
@@ -171,5 +174,8 @@ def cho_solve(c_and_lower, b, overwrite_b=False, check_finite=True):
     >>> cho_solve(cho_factor(np.diag([4.0, 9.0])), np.array([4.0, 9.0]))
     array([1., 1.])
     """
-    c, lower = c_and_lower
-    return _cho_solve(tensor_like(c), tensor_like(b), lower, check_finite)
+    (c, lower), b = c_and_lower, tensor_like(b)
+    c = tensor_like(c)
+    if c.ndim > 2 and b.ndim == 1:  # the same vector for each matrix of a stack
+        return _cho_solve(c, b[:, None], lower, check_finite)[..., 0]
+    return _cho_solve(c, b, lower, check_finite)
