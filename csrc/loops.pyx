@@ -249,7 +249,13 @@ cdef void select_loop(char** args, npy_intp n, const npy_intp* s, Target* kind) 
     cdef char* y = args[2]
     cdef char* out = args[3]
     cdef Target taken, other
-    cdef npy_intp i
+    cdef npy_intp i, size = sizeof(Target)
+    if s[0] == 1 and s[1] == size and s[2] == 0 and s[3] == size:       # the compiler makes vector instructions of this
+        other = (<Target*>y)[0]
+        for i in range(n):
+            taken = (<Target*>x)[i]
+            (<Target*>out)[i] = taken if c[i] else other
+        return
     for i in range(n):
         taken = (<Target*>(x + i * s[1]))[0]
         other = (<Target*>(y + i * s[2]))[0]
