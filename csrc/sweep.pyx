@@ -330,6 +330,8 @@ cdef class Sweep:
         if self.entries[k].wanted != TARGET and (self.only_targets or tables.nodes[row].handle == NULL):
             self.entries[k].grad = NULL
             recycle(grad)
+        if self.ends is not None and row in self.ends:
+            return                              # what stands there belongs to the sweep around this one
         if not self.retain_graph and self.entries[k].wanted and tables.nodes[row].operation != NULL:
             tables.nodes[row].state |= FREED
             forget(row)
@@ -626,6 +628,19 @@ def retire(list leaves not None):
     for t in leaves:
         if (<TensorBase?>t).node != NOTHING and tables.nodes[(<TensorBase>t).node].operation == NULL:
             tables.nodes[(<TensorBase>t).node].state |= RETIRED
+
+
+def selects_inside(list roots not None, int64_t number):
+    """Whether there is a mask among what was made later than the node of this number."""
+    cdef Sweep sweep = Sweep()
+    cdef int32_t k, row
+    sweep.looks_only = True
+    sweep.discover(roots, None)
+    for k in range(sweep.count):
+        row = sweep.entries[k].row
+        if tables.nodes[row].number > number and tables.nodes[row].operation != NULL and (<Operation>tables.nodes[row].operation).selects(row):
+            return True
+    return False
 
 
 def values_held(list tensors not None):

@@ -51,7 +51,7 @@ def checkpoint(f, *args, **kwargs):
         return first.rebuilt([first.leaves[k] for k in first.places])
     inputs, operation = first.inputs, Custom(name)
     read = first.read_beside(links)
-    operation.masks = True  # there may be masks in the function, and no gradient comes to a result that nobody uses: such zeros are exact
+    operation.masks = first.selects or len(first.roots) > 1  # no gradient comes to a result that nobody uses: its zeros are exact, too
 
     def shares(gradients, results):
         with around.again():
@@ -60,7 +60,8 @@ def checkpoint(f, *args, **kwargs):
         again.refuse_changes(name, inputs, read, values(results))
         roots = [np.where(True, root, 0) for root in again.roots] if len(again.roots) > 1 else again.roots
         recorded = any(isinstance(g, TensorBase) for g in gradients)
-        return _sweep.gradients(roots, inputs, list(gradients), retain_graph=True, recorded=recorded, ends=inputs)
+        again.leaves = again.roots = ()  # the sweep may release what it passes
+        return _sweep.gradients(roots, inputs, list(gradients), recorded=recorded, ends=inputs)
 
     outs = packed(operation, tuple(first.roots), inputs, shares, read=range(len(first.roots)))
     return first.rebuilt([raised(t, first.levels) for t in outs])
@@ -108,6 +109,7 @@ class Traced:
             self.levels = list(levels.active) if any(t._is_batched for t in tracked) else []
             self.roots = [lowered(t, self.levels) for t in tracked]
         self.inputs = list({t._row: t for t in _sweep.inputs_of(self.roots, before)}.values())
+        self.selects = _sweep.selects_inside(self.roots, before)  # then some of its zeros are exact
         self.read = {t._row: array for t, array in zip(self.inputs, _sweep.values_held(self.inputs), strict=True) if array is not None}
 
     def rebuilt(self, tracked):
