@@ -338,6 +338,15 @@ cdef class Sweep:
             if tables.nodes[row].state & HOOKED:    # which may hold the tensor that holds the row
                 drop_hooks(row)
 
+    cdef list found(self, list targets):
+        """What has come to the targets, None where nothing has."""
+        cdef dict grads = {}
+        cdef int32_t k
+        for k in range(self.count):
+            if self.entries[k].wanted == TARGET and self.entries[k].grad != NULL:
+                grads[self.entries[k].row] = <object>self.entries[k].grad
+        return [grads.get((<TensorBase>t).node) for t in targets]
+
     # ------------------------------------------------------------------------------------------------- commit
 
     cdef int commit(self) except -1:
@@ -400,10 +409,7 @@ cdef object fitting(int32_t row, object share, Operation operation, int argument
         raise TypeError(f"{operation.name}: its derivative for argument {argument} gave {a.dtype}, which is no number")
     if isinstance(share, TensorBase):
         return fitting_tensor(row, <TensorBase>share, operation, argument)
-    if cnp.PyArray_TYPE(a) != typenum:
-        if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
-            a = a.real
-        a = cnp.PyArray_Cast(a, typenum)
+    a = in_dtype(a, typenum)
     if not has_shape(a, row):
         fitted = sum_to_shape(a, ndim, shape_of(row))
         if fitted is None:
@@ -412,15 +418,21 @@ cdef object fitting(int32_t row, object share, Operation operation, int argument
     return a
 
 
+cdef ndarray in_dtype(ndarray a, int typenum):
+    """A share in the dtype of its node; the gradient of a real number is real."""
+    if cnp.PyArray_TYPE(a) == typenum:
+        return a
+    if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
+        a = a.real
+    return cnp.PyArray_Cast(a, typenum)
+
+
 cdef object fitting_many(int32_t row, object share, Operation operation, int argument, Py_ssize_t width):
     """The same for many shares along a first axis."""
     cdef ndarray a = share
     cdef cnp.npy_intp dims[65]
     cdef int k, more, typenum = tables.nodes[row].typenum, ndim = tables.nodes[row].ndim
-    if cnp.PyArray_TYPE(a) != typenum:
-        if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
-            a = a.real
-        a = cnp.PyArray_Cast(a, typenum)
+    a = in_dtype(a, typenum)
     more = cnp.PyArray_NDIM(a) - 1 - ndim
     if more < 0:
         raise shape_error(row, a, operation, argument)
@@ -535,7 +547,6 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
     """
     cdef set rows = {(<TensorBase?>t).node for t in targets}
     cdef Sweep sweep = start(roots, None if ends is None else {(<TensorBase?>t).node for t in ends})
-    cdef dict found = {}
     cdef int32_t k
     cdef bint before
     sweep.want_only(rows)
@@ -551,10 +562,7 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
         sweep.run()
     finally:
         set_recording(before)
-    for k in range(sweep.count):
-        if sweep.entries[k].wanted == TARGET and sweep.entries[k].grad != NULL:
-            found[sweep.entries[k].row] = <object>sweep.entries[k].grad
-    return [own_tensor(found[(<TensorBase>t).node]) if (<TensorBase>t).node in found else None for t in targets]
+    return [None if g is None else own_tensor(g) for g in sweep.found(targets)]
 
 
 cdef TensorBase own_tensor(object g):
@@ -581,7 +589,6 @@ def gradients_of_many(TensorBase root not None, list targets not None, ndarray s
     """
     cdef Sweep sweep = start([root], None)
     cdef set rows = {(<TensorBase?>t).node for t in targets}
-    cdef dict found = {}
     cdef int32_t k, row
     cdef bint before
     sweep.want_only(rows)
@@ -598,21 +605,24 @@ def gradients_of_many(TensorBase root not None, list targets not None, ndarray s
         sweep.run()
     finally:
         set_recording(before)
-    for k in range(sweep.count):
-        if sweep.entries[k].wanted == TARGET and sweep.entries[k].grad != NULL:
-            found[sweep.entries[k].row] = <object>sweep.entries[k].grad
-    return [found.get((<TensorBase>t).node) for t in targets]
+    return sweep.found(targets)
 
 
 def inputs_of(list roots not None, int64_t number):
-    """What these were computed from that was made no later than the node of this number: tensors to differentiate by, without a value."""
+    """What these were computed from that was made no later than the node of this number: tensors to differentiate by, without a value.
+
+    And whether there is a mask among what was made later.
+    """
     cdef list rows = [(<TensorBase?>root).node for root in roots], found = []
     cdef set seen = set(rows)
     cdef int32_t edge
+    cdef bint selects = False
     for row in rows:
         if tables.nodes[<int32_t>row].number <= number:
             found.append(without_value(row))
             continue
+        if tables.nodes[<int32_t>row].operation != NULL:
+            selects = selects or (<Operation>tables.nodes[<int32_t>row].operation).selects(row)
         edge = tables.nodes[<int32_t>row].edges
         while edge != NOTHING:
             parent = tables.edges[edge].parent
@@ -620,7 +630,7 @@ def inputs_of(list roots not None, int64_t number):
                 seen.add(parent)
                 rows.append(parent)
             edge = tables.edges[edge].next
-    return found
+    return found, selects
 
 
 def retire(list leaves not None):
@@ -628,19 +638,6 @@ def retire(list leaves not None):
     for t in leaves:
         if (<TensorBase?>t).node != NOTHING and tables.nodes[(<TensorBase>t).node].operation == NULL:
             tables.nodes[(<TensorBase>t).node].state |= RETIRED
-
-
-def selects_inside(list roots not None, int64_t number):
-    """Whether there is a mask among what was made later than the node of this number."""
-    cdef Sweep sweep = Sweep()
-    cdef int32_t k, row
-    sweep.looks_only = True
-    sweep.discover(roots, None)
-    for k in range(sweep.count):
-        row = sweep.entries[k].row
-        if tables.nodes[row].number > number and tables.nodes[row].operation != NULL and (<Operation>tables.nodes[row].operation).selects(row):
-            return True
-    return False
 
 
 def values_held(list tensors not None):

@@ -98,6 +98,7 @@ class Traced:
 
     roots    its tracked results, which stand at `places` among its `leaves`; under vmap, the tensors behind them
     inputs   what these were computed from outside of the function, and `read`, the values of those that somebody holds
+    selects  whether there is a mask in the function: then some zeros of its gradients are exact
     """
 
     def __init__(self, f, args, kwargs):
@@ -108,8 +109,8 @@ class Traced:
             tracked = [self.leaves[k] for k in self.places]
             self.levels = list(levels.active) if any(t._is_batched for t in tracked) else []
             self.roots = [lowered(t, self.levels) for t in tracked]
-        self.inputs = list({t._row: t for t in _sweep.inputs_of(self.roots, before)}.values())
-        self.selects = _sweep.selects_inside(self.roots, before)  # then some of its zeros are exact
+        inputs, self.selects = _sweep.inputs_of(self.roots, before)
+        self.inputs = list({t._row: t for t in inputs}.values())
         self.read = {t._row: array for t, array in zip(self.inputs, _sweep.values_held(self.inputs), strict=True) if array is not None}
 
     def rebuilt(self, tracked):
