@@ -273,8 +273,7 @@ class Run:
                                 "once, or differentiate by one of the objects that share it")
 
     def call(self, f, args, kwargs):
-        for own, ours in self.swapped:
-            _engine.trade_places(own, ours)
+        trade(self.swapped)
         watching.runs.append(self)
         before = self.rows_met()
         try:
@@ -287,8 +286,7 @@ class Run:
             raise
         finally:
             watching.runs.pop()
-            for own, ours in self.swapped:
-                _engine.trade_places(own, ours)
+            trade(self.swapped)
 
     def rows_met(self):
         return [lowered(t, self.levels)._row for t in self.met]
@@ -427,6 +425,12 @@ class Run:
         found = [self.gradients([self.roots[k]], [lowered(seed, self.levels)], again=True) for seed in seeds]
         return [joined([self.seen(row[i], x) for row in found]) if found else zeros((0, *raised(x, self.levels).shape), x.dtype)
                 for i, x in enumerate(self.watched)]  # fmt: skip
+
+
+def trade(pairs):
+    """Let an object's own tensors trade places with ours."""
+    for own, ours in pairs:
+        _engine.trade_places(own, ours)
 
 
 def shown(leaves, tracked):

@@ -15,8 +15,9 @@ from gradnerve._engine import GraphError, TensorBase
 from gradnerve._general import Custom
 from gradnerve.batching import Batched, hidden, levels, lowered, raised
 from gradnerve.dispatch import watching
+from gradnerve.functional import trade
 from gradnerve.ops.values import values
-from gradnerve.own import packed
+from gradnerve.own import as_it_is, packed
 from gradnerve.tensor import enable_grad
 
 __all__ = ["checkpoint", "checkpoint_sequential"]
@@ -144,11 +145,7 @@ def same(x, y):
 
 def frozen(x):
     """A leaf as it is now: whatever happens to it, this stays."""
-    if isinstance(x, Batched):
-        return hidden(frozen(x.inner), x.level)
-    if isinstance(x, TensorBase):
-        return x._link()
-    return x.copy() if isinstance(x, np.ndarray) else x
+    return hidden(frozen(x.inner), x.level) if isinstance(x, Batched) else as_it_is(x)
 
 
 class Trades(threading.local):
@@ -187,11 +184,6 @@ class Surroundings:
             now.put_back()
             trade(reversed(pairs))
             trades.again = before
-
-
-def trade(pairs):
-    for own, ours in pairs:
-        _engine.trade_places(own, ours)
 
 
 def generators_of(f, leaves):

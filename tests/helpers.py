@@ -5,11 +5,14 @@ import gc
 import os
 import subprocess
 import sys
+import tracemalloc
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 
 import gradnerve as gn
-from gradnerve import _graph
+from gradnerve import _graph, _loops
 
 HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
 PREAMBLE = """
@@ -104,3 +107,30 @@ class Sub(np.ndarray):
 
 
 NAMES = {"np": np, "gn": gn, "ctypes": ctypes, "Sub": Sub}
+
+
+def example(name):
+    """The example as a module."""
+    spec = spec_from_file_location(name, Path(__file__).parents[1] / "examples" / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_flat(step, times):
+    """However often it runs, it leaves no more memory and no more rows than at first."""
+
+    def in_use():
+        for _ in range(times):
+            step()
+        gc.collect()
+        _loops.empty_pool()
+        return tracemalloc.get_traced_memory()[0], _graph.live_rows()
+
+    tracemalloc.start()
+    try:
+        before, rows = in_use()
+        now, rows_now = [in_use() for _ in range(4)][-1]
+    finally:
+        tracemalloc.stop()
+    assert now - before < 40_000 and rows_now == rows

@@ -15,6 +15,7 @@ from test_functional import leaf, refusal, says
 
 import gradnerve as gn
 from gradnerve import GraphError, ShapeError, _engine, _graph, _loops
+from tests.helpers import assert_flat
 
 pytestmark = [pytest.mark.usefixtures("rows_return"), pytest.mark.filterwarnings("ignore::gradnerve.BatchWarning")]
 
@@ -778,20 +779,7 @@ def test_memory_does_not_grow_over_calls():
         gn.hvp(lambda b: gn.fixed_point(net, np.zeros(3), W, b).sum())(B, DIRECTION)
         b.zero_grad()
 
-    def in_use():
-        for _ in range(5):
-            step()
-        gc.collect()
-        _loops.empty_pool()
-        return tracemalloc.get_traced_memory()[0], _graph.live_rows()
-
-    tracemalloc.start()
-    try:
-        before, rows = in_use()
-        now, rows_now = [in_use() for _ in range(4)][-1]
-    finally:
-        tracemalloc.stop()
-    assert now - before < 40_000 and rows_now == rows
+    assert_flat(step, 5)
 
 
 # ---- loops as such ---------------------------------------------------------------------------------------------------

@@ -1,23 +1,13 @@
 """What the examples simulate, differentiated by others: the same NumPy code under JAX and HIPS autograd, and the laws of mechanics."""
 
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import gradnerve as gn
+from tests.helpers import example
 
 for needed in ("matplotlib", "sklearn"):
     pytest.importorskip(needed)
-
-
-def example(name):
-    """The example as a module."""
-    spec = spec_from_file_location(name, Path(__file__).parents[1] / "examples" / f"{name}.py")
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 pytestmark = pytest.mark.usefixtures("rows_return")

@@ -17,6 +17,7 @@ from test_functional import leaf, refusal, says
 
 import gradnerve as gn
 from gradnerve import GraphError, _engine, _graph, _loops
+from tests.helpers import assert_flat
 
 pytestmark = pytest.mark.usefixtures("rows_return")
 
@@ -970,20 +971,7 @@ def test_memory_does_not_grow_over_calls():
         gn.hvp(lambda x: gn.checkpoint(layer, x).sum())(x.data, x.data)
         w.zero_grad()
 
-    def in_use():
-        for _ in range(10):
-            step()
-        gc.collect()
-        _loops.empty_pool()
-        return tracemalloc.get_traced_memory()[0], _graph.live_rows()
-
-    tracemalloc.start()
-    try:
-        before, rows = in_use()
-        now, rows_now = [in_use() for _ in range(4)][-1]
-    finally:
-        tracemalloc.stop()
-    assert now - before < 40_000 and rows_now == rows  # half an array
+    assert_flat(step, 10)
 
 
 def test_the_graph_keeps_no_more_than_the_call():
