@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers import example
 
 import gradnerve as gn
-from tests.helpers import example
 
 for needed in ("matplotlib", "sklearn"):
     pytest.importorskip(needed)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from helpers import assert_flat
 from test_functional import leaf, refusal, says
 
 import gradnerve as gn
 from gradnerve import GraphError, _engine, _graph, _loops
-from tests.helpers import assert_flat
 
 pytestmark = pytest.mark.usefixtures("rows_return")
 
