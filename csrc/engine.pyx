@@ -191,14 +191,17 @@ def last_node():
 
 # ------------------------------------------------------------------------------------------------ who holds an array
 
-cdef bint held_elsewhere(ndarray a) noexcept:
-    """Whether anybody but one owner holds the array or its memory. NumPy's views all hold the array that owns the memory."""
+cdef bint held_elsewhere(PyObject* a) noexcept:
+    """Whether anybody but one owner holds the array or its memory. NumPy's views all hold the array that owns the memory.
+
+    It takes a pointer because an argument of type ndarray would be one more owner.
+    """
     cdef PyObject* base
-    if REFCOUNT(<PyObject*>a) > 1:
+    if REFCOUNT(a) > 1:
         return True
-    base = <PyObject*>cnp.PyArray_BASE(a)
+    base = <PyObject*>cnp.PyArray_BASE(<ndarray>a)
     if base == NULL:
-        return not cnp.PyArray_CHKFLAGS(a, cnp.NPY_ARRAY_OWNDATA)
+        return not cnp.PyArray_CHKFLAGS(<ndarray>a, cnp.NPY_ARRAY_OWNDATA)
     return not cnp.PyArray_CheckExact(<object>base) or REFCOUNT(base) > 1 or cnp.PyArray_BASE(<ndarray>base) != NULL
 
 
@@ -206,7 +209,7 @@ cdef ndarray escape(TensorBase t):
     """The tensor's array for anybody to write to: a private one, should the graph have saved it."""
     value_of(t)
     if not t.flags & ESCAPED:
-        if held_elsewhere(t.array) or not cnp.PyArray_ISWRITEABLE(t.array):
+        if held_elsewhere(<PyObject*>t.array) or not cnp.PyArray_ISWRITEABLE(t.array):
             t.array = cnp.PyArray_NewCopy(t.array, cnp.NPY_KEEPORDER)
         t.flags |= ESCAPED
     return t.array
@@ -216,7 +219,7 @@ cdef bint exposed(TensorBase t) noexcept:
     """Whether somebody outside may still write to the tensor's array."""
     if not t.flags & ESCAPED:
         return False
-    if held_elsewhere(t.array):
+    if held_elsewhere(<PyObject*>t.array):
         return True
     t.flags &= ~ESCAPED
     return False
@@ -426,7 +429,7 @@ cdef class TensorBase:
             return t.gradient
         if t.gradient is None:
             t.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
-        elif t.flags & BORROWED and (held_elsewhere(t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
+        elif t.flags & BORROWED and (held_elsewhere(<PyObject*>t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
             t.gradient = cnp.PyArray_NewCopy(t.gradient, cnp.NPY_CORDER)
         t.flags &= ~BORROWED
         return t.gradient

@@ -59,6 +59,7 @@ cdef enum:
 cdef PyObject* pool[STACKS][DEPTH]
 cdef int pool_top[STACKS]
 cdef npy_intp pooled = 0         # bytes
+cdef int next_to_drop = 0        # a stack
 
 for _num in range(TYPES):
     _dtype = cnp.PyArray_DescrFromType(_num)
@@ -121,6 +122,14 @@ def empty_pool():
     return before
 
 
+cdef void make_room(npy_intp size) noexcept:
+    """Drop arrays of one stack after the other, until so many bytes fit: some stacks hold what NumPy has made, and nobody asks for."""
+    global next_to_drop
+    while pooled + size > POOL_BYTES:
+        next_to_drop = (next_to_drop + 1) % STACKS
+        Py_XDECREF(from_pool(next_to_drop))
+
+
 cdef void recycle(PyObject* value) noexcept:
     """Drop a reference to something; if it is an array that nobody else knows of, keep it for `new_array`."""
     cdef int stack, typenum
@@ -132,7 +141,8 @@ cdef void recycle(PyObject* value) noexcept:
         typenum = PyArray_TYPE(<PyArrayObject*>value)
         size = bytes_of(value)
         if (typenum < TYPES and is_plain(value, typenum, NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA) and size <= LARGEST
-                and pooled + size <= POOL_BYTES and (<PyArrayObject_fields*>value).weakreflist == NULL):
+                and (<PyArrayObject_fields*>value).weakreflist == NULL):
+            make_room(size)
             stack = stack_of(PyArray_NDIM(<PyArrayObject*>value), PyArray_DIMS(<PyArrayObject*>value), typenum)
             if pool_top[stack] < DEPTH:
                 pool[stack][pool_top[stack]] = value
@@ -140,6 +150,13 @@ cdef void recycle(PyObject* value) noexcept:
                 pooled += size
                 return
     Py_DECREF(<object>value)
+
+
+cdef char* take_scratch(npy_intp size, PyObject** owner) except NULL:
+    cdef ndarray room = new_array(1, &size, cnp.NPY_BYTE)
+    Py_INCREF(room)
+    owner[0] = <PyObject*>room
+    return <char*>cnp.PyArray_DATA(room)
 
 
 # ------------------------------------------------------------------------------------------------ finding loops
@@ -250,10 +267,27 @@ cdef void select_loop(char** args, npy_intp n, const npy_intp* s, Target* kind) 
     cdef char* out = args[3]
     cdef Target taken, other
     cdef npy_intp i, size = sizeof(Target)
-    if s[0] == 1 and s[1] == size and s[2] == 0 and s[3] == size:       # the compiler makes vector instructions of this
+    cdef bint packed = s[0] == 1 and s[3] == size       # then the compiler makes vector instructions of these, and no branches
+    if packed and s[1] == size and s[2] == size:
+        for i in range(n):
+            taken, other = (<Target*>x)[i], (<Target*>y)[i]
+            (<Target*>out)[i] = taken if c[i] else other
+        return
+    if packed and s[1] == size and s[2] == 0:
         other = (<Target*>y)[0]
         for i in range(n):
             taken = (<Target*>x)[i]
+            (<Target*>out)[i] = taken if c[i] else other
+        return
+    if packed and s[1] == 0 and s[2] == size:
+        taken = (<Target*>x)[0]
+        for i in range(n):
+            other = (<Target*>y)[i]
+            (<Target*>out)[i] = taken if c[i] else other
+        return
+    if packed and s[1] == 0 and s[2] == 0:
+        taken, other = (<Target*>x)[0], (<Target*>y)[0]
+        for i in range(n):
             (<Target*>out)[i] = taken if c[i] else other
         return
     for i in range(n):
@@ -405,9 +439,6 @@ cdef bint next_row(Walk* walk, npy_intp* counter, char** base) noexcept nogil:
 
 
 # --------------------------------------------------------------------------------------- sums, matrix products
-
-cdef Kernel matmul_loops[TYPES]
-
 
 cdef int fill(Kernel* loops, object ufunc) except -1:
     cdef int types[3]

@@ -28,8 +28,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 cnp.import_array()
 
 cdef extern from "threads.h" nogil:
-    void gn_share(void (*work)(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil, void* job,
-                  Py_ssize_t n, Py_ssize_t chunk, int helpers)
+    void gn_share(Part work, void* job, Py_ssize_t n, Py_ssize_t chunk, int helpers)
     enum: GN_MAX_HELPERS
 
 cdef enum:
@@ -250,6 +249,14 @@ def set_threads(int threads):
         raise ValueError(f"set_threads: 1 to {GN_MAX_HELPERS + 1} threads, not {threads}")
     n_helpers = threads - 1
     return before
+
+
+cdef int threads() noexcept nogil:
+    return n_helpers + 1
+
+
+cdef void share(Part work, void* job, Py_ssize_t n, Py_ssize_t chunk) noexcept nogil:
+    gn_share(work, job, n, chunk, n_helpers)
 
 
 cdef void run_part(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil:

@@ -228,7 +228,7 @@ cdef class Sweep:
         while edge != NOTHING:
             parent, argument = self.parents[j], tables.edges[edge].argument
             if self.entries[parent].wanted:
-                careful = self.entries[k].masked and operation.multiplies(argument)
+                careful = self.entries[k].masked and not operation.linear and operation.multiplies(argument)
                 if self.entries[k].masked or selects:
                     self.entries[parent].masked = 1
                 if careful or not self.adds_to(parent) or not operation.add_share(row, argument, g, self.entries[parent].grad):

@@ -8,7 +8,7 @@ Needs scikit-learn and matplotlib: pip install 'gradnerve[examples]'
 Run: python examples/09_hamiltonian_monte_carlo.py [--seed 0] [--picture draws.png]
 On why it works: Betancourt, "A conceptual introduction to Hamiltonian Monte Carlo" (2017).
 
-Read next: the package itself, in the order that README.md gives at its end.
+Read next: 10_convolutions.py, a network of layers.
 """
 
 import argparse

@@ -30,6 +30,7 @@ cdef class Operation:
     cdef readonly bint at_once          # one call gives the gradients of all arguments
     cdef public bint elementwise        # each element of a share comes from one element of g
     cdef public bint masks              # selects elements: the gradient of what it leaves out is exactly 0
+    cdef public bint linear             # no value multiplies a gradient: at most it says where that goes
 
     cdef object unary(self, TensorBase x)
     cdef object binary(self, object x, object y)

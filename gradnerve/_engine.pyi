@@ -106,6 +106,7 @@ class Operation:
     def at_once(self) -> bool: ...
     elementwise: bool
     masks: bool
+    linear: bool
     def __get__(self, instance: Any, owner: type | None = None, /) -> Any: ...
 
 class BoundOperation:

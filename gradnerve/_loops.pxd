@@ -21,6 +21,7 @@ cdef enum:
     MAX_DIMS = 64           # NumPy's own limit
     TYPES = 24              # NumPy's numeric dtypes have smaller numbers
     RELEASE_GIL = 32768     # elements from which a loop runs without the GIL
+    ALONE = 262144          # multiplications of a matrix product up to which OpenBLAS stays in one thread
 
 cdef struct Kernel:
     Loop loop
@@ -34,7 +35,34 @@ cdef struct Walk:
     char* base[OPERANDS]
 
 cdef Kernel add_loops[TYPES]            # by dtype; the loop is NULL where NumPy has none
+cdef Kernel matmul_loops[TYPES]
 cdef PyObject* plain_dtypes[TYPES]      # NumPy's own dtype objects, by number
+
+cdef struct Matrix:
+    char* data
+    npy_intp row, column    # steps in bytes
+
+cdef inline Matrix matrix(void* data, npy_intp row, npy_intp column) noexcept nogil:
+    cdef Matrix m
+    m.data, m.row, m.column = <char*>data, row, column
+    return m
+
+cdef inline void multiply(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:
+    """One product of matrices, out = x @ y."""
+    cdef npy_intp* dims = [1, rows, inner, columns]
+    cdef npy_intp* strides = [0, 0, 0, x.row, x.column, y.row, y.column, out.row, out.column]
+    cdef char** args = [x.data, y.data, out.data]
+    matmul.loop(args, dims, strides, matmul.data)
+
+cdef inline void multiply_alone(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:
+    """The same a few columns at a time, which OpenBLAS does not share between threads: for threads of our own."""
+    cdef npy_intp piece = max(<npy_intp>16, ALONE // max(1, rows * inner))
+    while columns > piece:
+        multiply(matmul, x, y, out, rows, inner, piece)
+        y.data += piece * y.column
+        out.data += piece * out.column
+        columns -= piece
+    multiply(matmul, x, y, out, rows, inner, columns)
 
 cdef inline npy_intp product(int ndim, npy_intp* dims) noexcept:
     cdef npy_intp n = 1
@@ -75,3 +103,4 @@ cdef bint trouble() except -1
 cdef void clear_trouble() noexcept
 cdef ndarray new_array(int ndim, npy_intp* dims, int typenum)
 cdef void recycle(PyObject* value) noexcept
+cdef char* take_scratch(npy_intp size, PyObject** owner) except NULL     # so many bytes, until the owner is recycled

@@ -4,6 +4,8 @@ from numpy cimport npy_intp
 
 from gradnerve._loops cimport Kernel, Walk
 
+ctypedef void (*Part)(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil      # of some work, in thread 0, 1...
+
 cdef enum:
     MAX_REGISTERS = 64
     MAX_INPUTS = 5
@@ -37,5 +39,7 @@ cdef class Program:
     cdef void run_chunk(self, Shared* shared, int helper, npy_intp first, npy_intp last) noexcept nogil
     cdef void run_all(self, Walk* walk, char** base, npy_intp* step, npy_intp n, char* total) noexcept nogil
 
+cdef int threads() noexcept nogil               # that may share a loop, this one among them
+cdef void share(Part work, void* job, Py_ssize_t n, Py_ssize_t chunk) noexcept nogil    # work on 0..n, a chunk at a time, in all of them
 cdef Program trace(object line, list typenums)
 cdef object evaluate(Program program, PyObject** values, bint forward, PyObject* total)

@@ -190,7 +190,10 @@ def generators_of(f, leaves):
     """What a function may draw from."""
     from gradnerve import random  # not with the package: it takes time to import
 
-    known = [x for x in (*leaves, *known_to(f)) if isinstance(x, (random.Generator, np.random.Generator, np.random.RandomState))]
+    known = [*leaves, *known_to(f)]
+    networks = [x for x in (getattr(f, "__self__", f), *known) if hasattr(type(x), "named_modules")]
+    known += [x for network in networks for _, module in network.named_modules() for x in vars(module).values()]
+    known = [x for x in known if isinstance(x, (random.Generator, np.random.Generator, np.random.RandomState))]
     common = [np.random.mtrand._rand, random._default, random._default.bit_generator]
     return common + [x if isinstance(x, np.random.RandomState) else x.bit_generator for x in known]
 

@@ -703,3 +703,11 @@ def test_checkpoint():
     for order, expected in ((1, 0.5), (2, -0.25)):
         assert at(lambda x: gn.checkpoint(masked_log, x), [0, 2], order).tolist() == [0, expected]
         assert at(lambda x: np.where(x > 0, gn.checkpoint(np.log, x), 0), [0, 2], order).tolist() == [0, expected]
+
+
+@pytest.mark.parametrize("extreme", [np.max, np.min])
+def test_an_infinite_gradient_comes_through_an_extreme(extreme):
+    """Values that only say where a gradient goes multiply nothing."""
+    x = gn.Tensor([-1.0, 0.0] if extreme is np.max else [0.0, 1.0], requires_grad=True)
+    np.where(np.array(True), np.sqrt(extreme(x)), 0.0).sum().backward()
+    assert np.array_equal(x.grad, [0, inf] if extreme is np.max else [inf, 0])

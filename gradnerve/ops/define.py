@@ -69,7 +69,7 @@ def op(forward, *, numpy=(), name=None, fast=None, analytic=True, linear=False, 
     defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
     analytic, numpys = analytic and not linear, next(iter(functions), None)
     operation = General(name, forward, fast, names, n_positional, defaults, variadic, lines, zero, analytic, adds or {}, many or {}, numpys)
-    operation.elementwise = elementwise
+    operation.elementwise, operation.linear = elementwise, linear
     if callable(masks):
         operation.select_by(masks)
     else:
