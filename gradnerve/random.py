@@ -413,6 +413,21 @@ def seed(seed=None):
 manual_seed = seed
 
 
+def generator_of(generator=None):
+    """The `numpy.random.Generator` that a function is to draw from: that behind `manual_seed` unless one is given, NumPy's or ours.
+
+    >>> generator_of(np.random.default_rng(3)).random() == generator_of(default_rng(3)).random()
+    True
+    """
+    if isinstance(generator, np.random.Generator):
+        return generator
+    if generator is None or isinstance(generator, Generator):
+        return (_default if generator is None else generator)._numpy
+    seed = generator if isinstance(generator, int) else 0
+    raise TypeError(f"generator must be None, a numpy.random.Generator or a gradnerve.random.Generator, not {generator!r}; "
+                    f"pass np.random.default_rng({seed})")  # fmt: skip
+
+
 def __getattr__(name):
     """Say what is there in place of a function of NumPy's old interface."""
     raise AttributeError(f"gradnerve.random has no {name}" + (f"; use {LEGACY[name]}" if name in LEGACY else ""))

@@ -15,9 +15,10 @@ from gradnerve._engine import Operation
 
 ROOT = Path(__file__).parents[1]
 README, INTERNALS, CI = ROOT / "README.md", ROOT / "docs" / "internals.md", ROOT / ".ci" / "run"
-OWN_PAGES = [ROOT / "docs" / "masks.md", ROOT / "docs" / "own_operations.md"]
+OWN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("masks", "networks", "own_operations")]
 PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md", *OWN_PAGES]
-COMPILED = [path.stem for path in sorted((ROOT / "csrc").glob("*.pyx"))]
+KERNELS = [path.stem for path in sorted((ROOT / "csrc" / "kernels").glob("*.pyx"))]
+COMPILED = [f"_{path.stem}" for path in sorted((ROOT / "csrc").glob("*.pyx"))] + [f"kernels.{name}" for name in KERNELS]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WORDS = ("TODO", "FIXME")
 TOOLS = {"perf", "trace"}  # names in docs/internals.md that are not ours
@@ -62,22 +63,22 @@ def test_commands_are_those_that_ci_runs():
 @pytest.mark.parametrize("name", COMPILED)
 def test_doctests_of_compiled_modules(name):
     """pytest collects doctests of Python files only."""
-    module = import_module(f"gradnerve._{name}")
+    module = import_module(f"gradnerve.{name}")
     options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     assert doctest.testmod(module, optionflags=options).failed == 0
-    assert module.__doc__, f"csrc/{name}.pyx has no docstring"
+    assert module.__doc__, f"{name} has no docstring"
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_every_compiled_module_has_header_and_stub(name):
-    package = ROOT / "gradnerve"
-    assert (package / f"_{name}.pyi").exists()
-    assert (package / "py.typed").exists()
-    assert (package / f"_{name}.pxd").exists() or not re.search(rf"from gradnerve\._{name} cimport", everything_compiled())
+    path = ROOT / "gradnerve" / name.replace(".", "/")
+    assert path.with_suffix(".pyi").exists()
+    assert (ROOT / "gradnerve" / "py.typed").exists()
+    assert path.with_suffix(".pxd").exists() or not re.search(rf"from gradnerve\.{name} cimport", everything_compiled())
 
 
 def everything_compiled():
-    return "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "csrc").glob("*.pyx"))
+    return "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "csrc").rglob("*.pyx"))
 
 
 def public(holder):
@@ -90,7 +91,8 @@ def public(holder):
 
 MODULES = {"batching", "creation", "dispatch", "functional", "implicit", "inplace", "ops", "own", "recompute", "tensor",
            "tree"}  # `graph` is the function  # fmt: skip
-NAMESPACES = {"array_api", "black_box", "diagnoses", "differences", "fft", "linalg", "polynomial", "random", "scipy", "special", "testing"}
+NAMESPACES = {"array_api", "black_box", "diagnoses", "differences", "fft", "kernels", "linalg", "nn", "polynomial", "random", "scipy", "special",
+              "testing"}  # fmt: skip
 OWN = """Tensor GraphError ShapeError graph no_grad enable_grad custom_gradient
     grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp vmap BatchWarning stop_gradient
     Function checkpoint checkpoint_sequential fixed_point root ConvergenceError
@@ -107,7 +109,7 @@ def test_public_names_are_numpys_or_listed():
         assert what is getattr(np, name, None) or getattr(made_in, "__module__", "").startswith("gradnerve.") or hasattr(what, "__wrapped__"), name
 
 
-@pytest.mark.parametrize("holder", [gn, gn.Tensor], ids=["gradnerve", "Tensor"])
+@pytest.mark.parametrize("holder", [gn, gn.Tensor, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils], ids=lambda holder: holder.__name__)
 def test_public_names_have_docstrings(holder):
     bare = {name for name, what in public(holder) if not inspect.getdoc(what) and not stands_for_ndarray(holder, name)}
     assert not bare
@@ -124,7 +126,7 @@ def test_links_and_paths_lead_somewhere(page):
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     paths = re.findall(r"`((?:csrc|docs|examples|gradnerve|tests)/[\w./]*\w)`", text)
     missing = [link for link in links if not (page.parent / link).exists()]
-    missing += [path for path in paths if not (ROOT / path).exists() and "kernels" not in path]
+    missing += [path for path in paths if not (ROOT / path).exists()]
     assert not missing
 
 
@@ -134,7 +136,7 @@ def test_names_in_readme_exist():
     names = set(re.findall(r"\bgn\.([a-zA-Z_]\w*)", text))
     table = text.split("## What works today")[1].split("## How it compares")[0]
     names |= set(re.findall(r"`([a-z_0-9]+)`", table)) - {"_prev", "_backward", "copy", "argnums"}
-    places = [gn, gn.fft, gn.linalg, gn.random.Generator]
+    places = [gn, gn.fft, gn.linalg, gn.random.Generator, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils]
     assert not {name for name in names if not any(hasattr(place, name) for place in places)}
 
 

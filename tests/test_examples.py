@@ -124,7 +124,15 @@ def test_hamiltonian_monte_carlo(tmp_path):
     assert_picture(tmp_path / "draws.png")
 
 
-WITH_EXTRA = "03_linear_regression 04_digits 05_other_peoples_code 06_fits 08_gaussian_process 09_hamiltonian_monte_carlo".split()
+@needs("sklearn", "matplotlib", "tqdm")
+def test_convolutions(tmp_path):
+    printed = run("10_convolutions.py", tmp_path, "--picture", "convolutions.png")
+    assert number(printed, "held-out accuracy:") >= 99
+    assert_picture(tmp_path / "convolutions.png")
+
+
+WITH_EXTRA = """03_linear_regression 04_digits 05_other_peoples_code 06_fits 08_gaussian_process 09_hamiltonian_monte_carlo
+    10_convolutions""".split()
 
 
 @pytest.mark.parametrize("name", [f"{name}.py" for name in WITH_EXTRA])

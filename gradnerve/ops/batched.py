@@ -271,11 +271,6 @@ def weighted_sums(call):
     return call(call.aligned("ab", least=ndim), axis=all_axes(call["axis"], ndim))
 
 
-@rule("label_entropy", also="target")
-def label_entropies(call):
-    return call(logits=call.whole("logits"), target=call.whole("target"), axis=from_end(call["axis"], call.ndim("logits")))
-
-
 @rule("np.linspace np.logspace np.geomspace", also="stop base")
 def spaced(call):
     """The axis that is named is one of the result."""

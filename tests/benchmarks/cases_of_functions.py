@@ -3,7 +3,7 @@
 The cases are written as those of cases.py; `computes` says what each library makes of the loss. The second half resembles
 examples 06 to 09.
 
-Read next: rivals.py, which runs a case in each library.
+Read next: cases_of_networks.py.
 """
 
 from functools import partial

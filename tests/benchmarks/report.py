@@ -29,7 +29,7 @@ def print_machine(about, versions):
 
 def print_case(case, results):
     """One line per library: time of a step and per forward operation, and how many times gradnerve's time it took."""
-    timed = "forward + backward" if case.computes == "gradient" else case.computes.replace("_", " ")
+    timed = "forward + backward" if case.computes in ("gradient", "network") else case.computes.replace("_", " ")
     print(f"\n{case.name}: {case.what}")
     print(f"    {timed:20}{'best':>14}{'per operation':>16}{'x gradnerve':>14}{'of best':>10}")
     for name, row in sorted(results.items(), key=lambda item: item[1]["ratio"]):

@@ -336,6 +336,53 @@ class JaxJit(Jax):
         self.function = jax.jit(self.function)
 
 
+class Networks:
+    """Libraries with layers: a training step of the case's model, with the same weights in each."""
+
+    def __init__(self, case):
+        rng = np.random.default_rng(1)
+        self.nn, self.case = import_module(f"{self.package}.nn"), case
+        self.model = self.in_precision(case.model(self.nn))
+        state = {name: np.asarray(t) for name, t in self.model.state_dict().items()}
+        drawn = {name: rng.uniform(0.1, 0.5, a.shape) if a.ndim < 2 else rng.normal(size=a.shape) / np.sqrt(a[0].size) for name, a in state.items()}
+        self.model.load_state_dict({name: self.tensor(a.astype(state[name].dtype)) for name, a in drawn.items()})
+        self.constants = [self.tensor(array) for array in case.constants]
+        self.inputs = [self.leaf(array) for array in case.arrays]
+        self.leaves = [*self.inputs, *self.model.parameters()]
+
+    def step(self):
+        for leaf in self.leaves:
+            leaf.grad = None
+        self.case.loss(self.nn, self.model, *self.constants, *self.inputs).backward()
+
+    def gradients(self):
+        return [np.asarray(leaf.grad) for leaf in self.leaves]
+
+
+class GradNerveNetworks(Networks):
+    name, package, leaf = "gradnerve", "gradnerve", GradNerve.leaf
+
+    def in_precision(self, model):
+        return model.to(np.dtype(self.case.dtype))
+
+    def tensor(self, array):
+        return array
+
+
+class PyTorchNetworks(Networks):
+    name, package, leaf = "PyTorch", "torch", PyTorch.leaf
+
+    def in_precision(self, model):
+        import torch
+
+        return model.to(getattr(torch, self.case.dtype))
+
+    def tensor(self, array):
+        import torch
+
+        return torch.tensor(array)
+
+
 class NumPyForward:
     """The forward pass alone, nothing recorded: what the numbers themselves cost."""
 
@@ -367,6 +414,7 @@ class NumPyByHand(NumPyForward):
 
 
 LIBRARIES = [GradNerve, PyTorch, PyTorchFused, Autograd, MyGrad, Micrograd, Jax, JaxJit]
+LIBRARIES_OF_NETWORKS = [GradNerveNetworks, PyTorchNetworks]
 LIBRARIES_OF_FUNCTIONS = [GradNerveFunctions, TorchFunc, TorchAutograd, Autograd, Jax, JaxJit]
 
 
@@ -392,7 +440,7 @@ def versions():
 
 def runners(case):
     """A runner of the case for every library that is installed and takes part; gradnerve first."""
-    libraries = LIBRARIES if case.computes == "gradient" else LIBRARIES_OF_FUNCTIONS
+    libraries = {"gradient": LIBRARIES, "network": LIBRARIES_OF_NETWORKS}.get(case.computes, LIBRARIES_OF_FUNCTIONS)
     taking_part = [library for library in libraries if library.name in case.libraries and installed(library)]
     if case.forward:
         taking_part.append(NumPyForward)

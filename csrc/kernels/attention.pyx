@@ -1,0 +1,272 @@
+# cython: language_level=3
+"""Attention, a head at a time, so that its weights stay in the cache and are never stored; the reference is gradnerve/ops/attention.py."""
+from libc.math cimport INFINITY
+cimport numpy as cnp
+from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
+
+from gradnerve._loops cimport Kernel, find_loop, new_array, trouble, well_behaved
+from gradnerve._program cimport share, threads
+
+import numpy as np
+
+cnp.import_array()
+
+ctypedef fused Real:
+    float
+    double
+
+cdef enum:
+    LANES = 16          # sums and maxima that are found side by side
+    SHARED = 16384      # elements of all weights from which threads share the heads
+
+cdef Kernel products[2]     # NumPy's loops for float64 and float32
+cdef Kernel exponentials[2]
+cdef int types[3]
+for _single in range(2):
+    types[0] = types[1] = NPY_FLOAT if _single else NPY_DOUBLE
+    find_loop(np.matmul, types, &products[_single])
+    find_loop(np.exp, types, &exponentials[_single])
+
+cdef struct View:
+    char* data
+    npy_intp steps[4]       # bytes from example to example, head to head, row to row, element to element
+
+cdef struct Job:
+    View q, k, v, mask, out, dq, dk, dv     # `out` is that of the result, or of its gradient
+    npy_intp heads, rows, keys, width, value_width
+    double scale
+    char* scratch
+    npy_intp room           # bytes of it for each thread
+    bint single
+
+
+cdef bint read(object x, int typenum, View* view) noexcept:
+    """Write down an array with four axes; False if it is none of this dtype."""
+    cdef int k
+    if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) != 4 or cnp.PyArray_TYPE(x) != typenum or not well_behaved(x):
+        return False
+    view.data = <char*>cnp.PyArray_DATA(x)
+    for k in range(4):
+        view.steps[k] = cnp.PyArray_STRIDE(x, k)
+    return True
+
+
+cdef inline char* head(View* view, Job* job, npy_intp n) noexcept nogil:
+    """Where the matrix of one head of one example begins."""
+    return view.data + n // job.heads * view.steps[0] + n % job.heads * view.steps[1]
+
+
+cdef void multiply(Job* job, char* x, npy_intp x_step, npy_intp x_inner, char* y, npy_intp y_step, npy_intp y_inner,
+                   char* out, npy_intp out_step, npy_intp out_inner, npy_intp rows, npy_intp shared, npy_intp columns) noexcept nogil:
+    """Write x @ y."""
+    cdef char* args[3]
+    cdef npy_intp dims[4]
+    cdef npy_intp strides[9]
+    args[0], args[1], args[2] = x, y, out
+    dims[0], dims[1], dims[2], dims[3] = 1, rows, shared, columns
+    strides[0] = strides[1] = strides[2] = 0
+    strides[3], strides[4], strides[5], strides[6], strides[7], strides[8] = x_step, x_inner, y_step, y_inner, out_step, out_inner
+    products[job.single].loop(args, dims, strides, products[job.single].data)
+
+
+cdef Real largest(const Real* x, npy_intp n) noexcept nogil:
+    """The largest element that is no NaN, or -inf."""
+    cdef Real lanes[LANES]
+    cdef Real found = -INFINITY
+    cdef npy_intp i, k, blocks = n // LANES
+    for k in range(LANES):
+        lanes[k] = found
+    for i in range(blocks):
+        for k in range(LANES):
+            lanes[k] = x[i * LANES + k] if x[i * LANES + k] > lanes[k] else lanes[k]
+    for i in range(blocks * LANES, n):
+        found = x[i] if x[i] > found else found
+    for k in range(LANES):
+        found = lanes[k] if lanes[k] > found else found
+    return found
+
+
+cdef Real total(const Real* x, const Real* y, npy_intp n) noexcept nogil:
+    """The sum of the products, or of the elements of x where y is NULL."""
+    cdef Real lanes[LANES]
+    cdef Real found = 0
+    cdef npy_intp i, k, blocks = n // LANES
+    for k in range(LANES):
+        lanes[k] = 0
+    for i in range(blocks):
+        if y == NULL:
+            for k in range(LANES):
+                lanes[k] += x[i * LANES + k]
+        else:
+            for k in range(LANES):
+                lanes[k] += x[i * LANES + k] * y[i * LANES + k]
+    for i in range(blocks * LANES, n):
+        found += x[i] if y == NULL else x[i] * y[i]
+    for k in range(LANES):
+        found += lanes[k]
+    return found
+
+
+cdef void add_mask(Real* row, Real scale, const char* mask, npy_intp step, npy_intp n) noexcept nogil:
+    """Scale a row and add its mask, which may be one number for all."""
+    cdef npy_intp j
+    cdef Real one
+    if step == sizeof(Real):
+        for j in range(n):
+            row[j] = row[j] * scale + (<const Real*>mask)[j]
+    elif step == 0:
+        one = (<const Real*>mask)[0]
+        for j in range(n):
+            row[j] = row[j] * scale + one
+    else:
+        for j in range(n):
+            row[j] = row[j] * scale + (<const Real*>(mask + j * step))[0]
+
+
+cdef void weigh(Job* job, npy_intp n, Real* weights, Real* inverse) noexcept nogil:
+    """The weights of one head, before they are multiplied by `inverse` of their row: 0 where the mask leaves nothing."""
+    cdef npy_intp i, j, size = job.rows * job.keys
+    cdef Real top, scale = <Real>job.scale
+    cdef Real* row
+    cdef char* mask = head(&job.mask, job, n)
+    cdef char* args[2]
+    cdef npy_intp steps[2]
+    multiply(job, head(&job.q, job, n), job.q.steps[2], job.q.steps[3], head(&job.k, job, n), job.k.steps[3], job.k.steps[2],
+             <char*>weights, job.keys * sizeof(Real), sizeof(Real), job.rows, job.width, job.keys)
+    for i in range(job.rows):
+        row = weights + i * job.keys
+        if job.mask.data != NULL:
+            add_mask(row, scale, mask + i * job.mask.steps[2], job.mask.steps[3], job.keys)
+        else:
+            for j in range(job.keys):
+                row[j] *= scale
+        top = largest(row, job.keys)
+        if top == INFINITY or top == -INFINITY:
+            top = 0
+        for j in range(job.keys):
+            row[j] -= top
+    args[0] = args[1] = <char*>weights
+    steps[0] = steps[1] = sizeof(Real)
+    exponentials[job.single].loop(args, &size, steps, exponentials[job.single].data)
+    for i in range(job.rows):
+        top = total(weights + i * job.keys, <const Real*>NULL, job.keys)
+        inverse[i] = 0 if top == 0 else 1 / top
+
+
+cdef void attend_head(Job* job, npy_intp n, Real* weights) noexcept nogil:
+    cdef Real* inverse = weights + job.rows * job.keys
+    cdef char* out = head(&job.out, job, n)
+    cdef Real* row
+    cdef npy_intp i, j
+    weigh(job, n, weights, inverse)
+    multiply(job, <char*>weights, job.keys * sizeof(Real), sizeof(Real), head(&job.v, job, n), job.v.steps[2], job.v.steps[3],
+             out, job.out.steps[2], job.out.steps[3], job.rows, job.keys, job.value_width)
+    for i in range(job.rows):
+        row = <Real*>(out + i * job.out.steps[2])
+        for j in range(job.value_width):
+            row[j] *= inverse[i]
+
+
+cdef void differentiate_head(Job* job, npy_intp n, Real* weights) noexcept nogil:
+    """The gradients of one head: those of the weights first, then of the scaled products."""
+    cdef Real* inverse = weights + job.rows * job.keys
+    cdef Real* slopes = inverse + job.rows
+    cdef npy_intp i, j, step = job.keys * sizeof(Real), one = sizeof(Real)
+    cdef char* g = head(&job.out, job, n)
+    cdef Real* row
+    cdef Real* slope
+    cdef Real mean, scale = <Real>job.scale
+    weigh(job, n, weights, inverse)
+    for i in range(job.rows):
+        row = weights + i * job.keys
+        for j in range(job.keys):
+            row[j] *= inverse[i]
+    multiply(job, <char*>weights, one, step, g, job.out.steps[2], job.out.steps[3], head(&job.dv, job, n), job.dv.steps[2], job.dv.steps[3],
+             job.keys, job.rows, job.value_width)
+    multiply(job, g, job.out.steps[2], job.out.steps[3], head(&job.v, job, n), job.v.steps[3], job.v.steps[2], <char*>slopes, step, one,
+             job.rows, job.value_width, job.keys)
+    for i in range(job.rows):
+        row, slope = weights + i * job.keys, slopes + i * job.keys
+        mean = total(row, slope, job.keys)
+        for j in range(job.keys):
+            slope[j] = row[j] * (slope[j] - mean) * scale
+    multiply(job, <char*>slopes, step, one, head(&job.k, job, n), job.k.steps[2], job.k.steps[3], head(&job.dq, job, n), job.dq.steps[2],
+             job.dq.steps[3], job.rows, job.keys, job.width)
+    multiply(job, <char*>slopes, one, step, head(&job.q, job, n), job.q.steps[2], job.q.steps[3], head(&job.dk, job, n), job.dk.steps[2],
+             job.dk.steps[3], job.keys, job.rows, job.width)
+
+
+cdef void attend_part(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef Job* j = <Job*>job
+    cdef char* scratch = j.scratch + thread * j.room
+    cdef Py_ssize_t n
+    for n in range(first, last):
+        if j.single:
+            attend_head(j, n, <float*>scratch)
+        else:
+            attend_head(j, n, <double*>scratch)
+
+
+cdef void differentiate_part(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef Job* j = <Job*>job
+    cdef char* scratch = j.scratch + thread * j.room
+    cdef Py_ssize_t n
+    for n in range(first, last):
+        if j.single:
+            differentiate_head(j, n, <float*>scratch)
+        else:
+            differentiate_head(j, n, <double*>scratch)
+
+
+cdef bint run(Job* job, object q, object k, object v, object mask, double scale, object out, tuple gradients) except -1:
+    """Write down the job, and do it in all threads; False if an array is none that we take, or NumPy may have something to warn of."""
+    cdef int typenum
+    cdef npy_intp n, size, room
+    cdef ndarray scratch
+    if not cnp.PyArray_CheckExact(q) or cnp.PyArray_TYPE(q) not in (NPY_FLOAT, NPY_DOUBLE):
+        return False
+    typenum = cnp.PyArray_TYPE(q)
+    job.mask.data = NULL
+    if not (read(q, typenum, &job.q) and read(k, typenum, &job.k) and read(v, typenum, &job.v) and read(out, typenum, &job.out)
+            and (mask is None or read(mask, typenum, &job.mask))):
+        return False
+    if gradients and not (read(gradients[0], typenum, &job.dq) and read(gradients[1], typenum, &job.dk) and read(gradients[2], typenum, &job.dv)):
+        return False
+    job.heads, job.rows, job.width = cnp.PyArray_DIM(q, 1), cnp.PyArray_DIM(q, 2), cnp.PyArray_DIM(q, 3)
+    job.keys, job.value_width, job.scale, job.single = cnp.PyArray_DIM(k, 2), cnp.PyArray_DIM(v, 3), scale, typenum == NPY_FLOAT
+    n, size = cnp.PyArray_DIM(q, 0) * job.heads, job.rows * job.keys
+    if job.width == 0 or job.value_width == 0 or size == 0 or job.out.steps[3] != cnp.PyArray_ITEMSIZE(q):
+        return False
+    room = (1 + (gradients is not None and len(gradients) > 0)) * size + job.rows + 64 // cnp.PyArray_ITEMSIZE(q)
+    job.room = room * cnp.PyArray_ITEMSIZE(q)
+    room *= threads()
+    scratch = new_array(1, &room, typenum)
+    job.scratch = <char*>cnp.PyArray_DATA(scratch)
+    with nogil:
+        share(differentiate_part if job.dq.data != NULL else attend_part, job, n, 1 if n * size >= SHARED else max(n, 1))
+    return not trouble()
+
+
+def attend(q, k, v, mask, double scale, out):
+    """``softmax(scale * q @ k.mT + mask) @ v``, of arrays (N, heads, length, width), into `out`; returns whether it was done.
+
+    All have one dtype, float32 or float64, and shapes that fit; the mask may be None. `out` has its elements side by side.
+    """
+    cdef Job job
+    job.dq.data = NULL
+    return run(&job, q, k, v, mask, scale, out, ())
+
+
+def differentiate(g, q, k, v, mask, double scale, dq, dk, dv):
+    """Write the gradients by q, k and v; returns whether it was done."""
+    cdef Job job
+    return run(&job, q, k, v, mask, scale, g, (dq, dk, dv))
+
+
+def empty(tuple shape, like):
+    """An array like another one in dtype, from the pool, in C order; its values are anything."""
+    cdef npy_intp dims[64]
+    cdef int k
+    for k in range(<int>len(shape)):
+        dims[k] = shape[k]
+    return new_array(<int>len(shape), dims, cnp.PyArray_TYPE(like))

@@ -1,0 +1,268 @@
+# cython: language_level=3
+"""Rows of a matrix by their numbers, and products with the rows of an array of any number of axes.
+
+The references are `add_rows` in gradnerve/ops/indexing.py, and gradnerve/ops/linear.py.
+"""
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+cimport numpy as cnp
+from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
+
+from gradnerve._loops cimport RELEASE_GIL, Kernel, find_loop, new_array, product, trouble, well_behaved
+from gradnerve._program cimport share, threads
+
+import numpy as np
+
+cnp.import_array()
+
+ctypedef fused Real:
+    float
+    double
+
+ctypedef fused Number:
+    int32_t
+    int64_t
+
+cdef enum:
+    SHARED = 65536      # elements from which threads share the work
+
+# ------------------------------------------------------------------------------------------------ rows by their numbers
+
+cdef struct Scatter:
+    char* out
+    char* x
+    void* numbers           # of the rows
+    npy_intp rows           # that there are in `out`
+    npy_intp n              # that are added
+    npy_intp width          # elements of a row
+    npy_intp step           # bytes from row to row of x
+    npy_intp inner          # bytes from element to element of x
+    bint fresh              # whether `out` is not even zero yet
+
+
+cdef bint all_inside(const Number* numbers, npy_intp n, npy_intp rows) noexcept nogil:
+    """Whether each number, also one that counts from the end, is that of a row."""
+    cdef npy_intp i
+    cdef bint outside = False
+    for i in range(n):
+        outside |= (numbers[i] < -rows) | (numbers[i] >= rows)
+    return not outside
+
+
+cdef void add(Scatter* s, npy_intp first, npy_intp last, Real* _, const Number* numbers) noexcept nogil:
+    """All that is added to the rows first..last, in the order of x."""
+    cdef npy_intp i, j, row
+    cdef Real* out
+    cdef char* x
+    if s.fresh:
+        memset(<Real*>s.out + first * s.width, 0, (last - first) * s.width * sizeof(Real))
+    for i in range(s.n):
+        row = numbers[i]
+        row = row + s.rows if row < 0 else row
+        if not first <= row < last:
+            continue
+        out, x = <Real*>s.out + row * s.width, s.x + i * s.step
+        if s.inner == sizeof(Real):
+            for j in range(s.width):
+                out[j] += (<Real*>x)[j]
+        else:
+            for j in range(s.width):
+                out[j] += (<Real*>(x + j * s.inner))[0]
+
+
+cdef void add_float_int32(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    add(<Scatter*>job, first, last, <float*>NULL, <int32_t*>(<Scatter*>job).numbers)
+
+
+cdef void add_float_int64(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    add(<Scatter*>job, first, last, <float*>NULL, <int64_t*>(<Scatter*>job).numbers)
+
+
+cdef void add_double_int32(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    add(<Scatter*>job, first, last, <double*>NULL, <int32_t*>(<Scatter*>job).numbers)
+
+
+cdef void add_double_int64(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    add(<Scatter*>job, first, last, <double*>NULL, <int64_t*>(<Scatter*>job).numbers)
+
+
+cdef bint run(ndarray out, ndarray numbers, ndarray x, bint fresh) except -1:
+    cdef Scatter s
+    cdef npy_intp chunk
+    cdef bint short = cnp.PyArray_ITEMSIZE(numbers) == 4, single = cnp.PyArray_TYPE(out) == NPY_FLOAT
+    s.out, s.x, s.numbers = <char*>cnp.PyArray_DATA(out), <char*>cnp.PyArray_DATA(x), cnp.PyArray_DATA(numbers)
+    s.rows, s.n, s.width = cnp.PyArray_DIM(out, 0), cnp.PyArray_DIM(x, 0), product(cnp.PyArray_NDIM(out) - 1, cnp.PyArray_DIMS(out) + 1)
+    s.step, s.inner, s.fresh = cnp.PyArray_STRIDE(x, 0), cnp.PyArray_STRIDE(x, 1), fresh
+    if not (all_inside(<int32_t*>s.numbers, s.n, s.rows) if short else all_inside(<int64_t*>s.numbers, s.n, s.rows)):
+        return False
+    chunk = s.rows
+    if s.n * s.width + fresh * s.rows * s.width >= SHARED:
+        chunk = (s.rows + threads() - 1) // threads()       # all numbers are looked at for each
+    with nogil:
+        share((add_float_int32 if short else add_float_int64) if single else (add_double_int32 if short else add_double_int64),
+              &s, s.rows, max(chunk, 1))
+    return True
+
+
+cdef bint takes(ndarray a, ndarray numbers) noexcept:
+    """Whether it is of a dtype that we know, and in the machine's order of bytes."""
+    return (cnp.PyArray_TYPE(a) in (NPY_FLOAT, NPY_DOUBLE) and well_behaved(a) and well_behaved(numbers)
+            and cnp.PyArray_ITEMSIZE(numbers) in (4, 8) and cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(numbers))
+            and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(numbers)))
+
+
+def add_rows(out, numbers, x):
+    """``np.add.at(out, numbers, x)`` for an array of row numbers; returns whether it was done.
+
+    It is not where a number is out of range, x has not the shape of what is added, or a dtype is none of float32, float64, int32 and int64.
+    """
+    if not (takes(out, numbers) and cnp.PyArray_ISCARRAY(out) and cnp.PyArray_NDIM(out) and fits(out.shape, numbers, x, out.dtype)):
+        return False
+    return run(out, cnp.PyArray_GETCONTIGUOUS(numbers), as_matrix(x, numbers), False)
+
+
+def sum_rows(tuple shape, numbers, x):
+    """Zeros of the shape, with `x` added at the rows of these numbers; None where `add_rows` would not do it."""
+    cdef npy_intp dims[64]
+    cdef int k
+    cdef ndarray out
+    if not (cnp.PyArray_CheckExact(x) and takes(x, numbers) and 0 < len(shape) <= 64 and fits(shape, numbers, x, x.dtype)):
+        return None
+    for k in range(<int>len(shape)):
+        dims[k] = shape[k]
+    out = new_array(<int>len(shape), dims, cnp.PyArray_TYPE(x))
+    return out if run(out, cnp.PyArray_GETCONTIGUOUS(numbers), as_matrix(x, numbers), True) else None
+
+
+cdef bint fits(tuple shape, ndarray numbers, object x, object dtype) except -1:
+    """Whether there is one row of x, in this dtype, for each number."""
+    return cnp.PyArray_CheckExact(x) and x.dtype == dtype and well_behaved(x) and x.shape == (<object>numbers).shape + shape[1:]
+
+
+cdef ndarray as_matrix(object x, ndarray numbers):
+    cdef npy_intp n = cnp.PyArray_SIZE(numbers)
+    if cnp.PyArray_NDIM(x) == 2 and cnp.PyArray_NDIM(numbers) == 1:
+        return x
+    return x.reshape(n, cnp.PyArray_SIZE(x) // n if n else 0)
+
+
+# ------------------------------------------------------------------------------------------------ products with rows
+
+cdef Kernel products[2]     # NumPy's loops for float64 and float32
+cdef Kernel sums[2]
+cdef int types[3]
+for _single in range(2):
+    types[0] = types[1] = NPY_FLOAT if _single else NPY_DOUBLE
+    find_loop(np.matmul, types, &products[_single])
+    find_loop(np.add, types, &sums[_single])
+
+cdef struct Matrix:
+    char* data
+    npy_intp rows
+    npy_intp columns
+    npy_intp step       # bytes from row to row
+    npy_intp inner      # bytes from column to column
+
+
+cdef int read(object x, Matrix* m) noexcept:
+    """An array in C order as a matrix, with all axes but the last as one; returns its dtype, or -1 for what is no such array of floats."""
+    cdef int ndim
+    cdef npy_intp* dims
+    if not cnp.PyArray_CheckExact(x) or cnp.PyArray_NDIM(x) == 0 or not cnp.PyArray_ISCARRAY_RO(x):
+        return -1
+    if cnp.PyArray_TYPE(x) != NPY_FLOAT and cnp.PyArray_TYPE(x) != NPY_DOUBLE:
+        return -1
+    ndim, dims = cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x)
+    m.data, m.rows, m.columns, m.inner = <char*>cnp.PyArray_DATA(x), product(ndim - 1, dims), dims[ndim - 1], cnp.PyArray_ITEMSIZE(x)
+    m.step = m.columns * m.inner
+    return cnp.PyArray_TYPE(x)
+
+
+cdef Matrix transposed(Matrix m) noexcept:
+    cdef Matrix t
+    t.data, t.rows, t.columns, t.step, t.inner = m.data, m.columns, m.rows, m.inner, m.step
+    return t
+
+
+cdef void multiply(Matrix x, Matrix y, char* out, bint single) noexcept:
+    """Write x @ y in C order."""
+    cdef npy_intp dims[4]
+    cdef npy_intp strides[9]
+    cdef char* args[3]
+    args[0], args[1], args[2] = x.data, y.data, out
+    dims[0], dims[1], dims[2], dims[3] = 1, x.rows, x.columns, y.columns
+    strides[0] = strides[1] = strides[2] = 0
+    strides[3], strides[4], strides[5], strides[6] = x.step, x.inner, y.step, y.inner
+    strides[8] = sizeof(float) if single else sizeof(double)
+    strides[7] = y.columns * strides[8]
+    if dims[1] * dims[2] * dims[3] >= RELEASE_GIL:
+        with nogil:
+            products[single].loop(args, dims, strides, products[single].data)
+    else:
+        products[single].loop(args, dims, strides, products[single].data)
+
+
+def rows_times(x, matrix, bias, bint turned):
+    """``x @ matrix + bias``, or ``x @ matrix.T + bias`` if `turned`, with all axes of x but the last as one; None where this is declined.
+
+    x, matrix and bias, which may be None, are arrays in C order, in float32 or float64.
+    """
+    cdef Matrix a, m, b
+    cdef npy_intp shape[64]
+    cdef int k, ndim, typenum = read(x, &a)
+    cdef ndarray out
+    if typenum < 0 or read(matrix, &m) != typenum or cnp.PyArray_NDIM(matrix) != 2:
+        return None
+    m = transposed(m) if turned else m
+    if m.rows != a.columns or bias is not None and (read(bias, &b) != typenum or cnp.PyArray_NDIM(bias) != 1 or b.columns != m.columns):
+        return None
+    ndim = cnp.PyArray_NDIM(x)
+    for k in range(ndim - 1):
+        shape[k] = cnp.PyArray_DIM(x, k)
+    shape[ndim - 1] = m.columns
+    out = new_array(ndim, shape, typenum)
+    multiply(a, m, <char*>cnp.PyArray_DATA(out), typenum == NPY_FLOAT)
+    if bias is not None:
+        add_to_rows(<char*>cnp.PyArray_DATA(out), b.data, a.rows, m.columns, typenum == NPY_FLOAT)
+    return None if trouble() else out
+
+
+cdef void add_to_rows(char* out, char* bias, npy_intp rows, npy_intp columns, bint single) noexcept:
+    """Add the bias to each row."""
+    cdef npy_intp steps[3]
+    cdef char* args[3]
+    cdef npy_intp _k
+    steps[0] = steps[1] = steps[2] = sizeof(float) if single else sizeof(double)
+    args[0], args[1] = out, bias
+    for _k in range(rows):
+        args[2] = args[0]
+        sums[single].loop(args, &columns, steps, sums[single].data)
+        args[0] += columns * steps[0]
+
+
+def product_of_rows(g, x):
+    """``g.T @ x``, with all axes but the last as one: the sum of what the rows give; None where this is declined."""
+    cdef Matrix a, b
+    cdef npy_intp shape[2]
+    cdef int typenum = read(g, &a)
+    cdef ndarray out
+    if typenum < 0 or read(x, &b) != typenum or a.rows != b.rows:
+        return None
+    shape[0], shape[1] = a.columns, b.columns
+    out = new_array(2, shape, typenum)
+    multiply(transposed(a), b, <char*>cnp.PyArray_DATA(out), typenum == NPY_FLOAT)
+    return None if trouble() else out
+
+
+def sum_of_rows(g):
+    """The sum over all axes but the last; None where this is declined. As a product with ones it is three times as fast as a sum."""
+    cdef Matrix a, one
+    cdef int typenum = read(g, &a)
+    cdef ndarray out, ones
+    if typenum < 0:
+        return None
+    ones, out = new_array(1, &a.rows, typenum), new_array(1, &a.columns, typenum)
+    cnp.PyArray_FillWithScalar(ones, 1)
+    read(ones, &one)
+    multiply(one, a, <char*>cnp.PyArray_DATA(out), typenum == NPY_FLOAT)
+    return None if trouble() else out
