@@ -18,9 +18,9 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, ndarray, npy_intp
 
-from gradnerve._loops cimport (MAX_DIMS, NPY_ARRAY_CARRAY, RELEASE_GIL, Kernel, PyArray_DATA, PyArray_DIMS, PyArray_FLAGS, PyArray_ITEMSIZE,
-                               PyArray_NDIM, PyArrayObject, Walk, add_loops, find_cast, find_loop, find_select, in_c_order, is_array, is_plain,
-                               new_array, next_row, product, same_dims, simplify, start_walk, store_number)
+from gradnerve._loops cimport (ALONE, MAX_DIMS, NPY_ARRAY_CARRAY, RELEASE_GIL, Kernel, Matrix, PyArray_DATA, PyArray_DIMS, PyArray_FLAGS, PyArray_ITEMSIZE,
+                               PyArray_NDIM, PyArrayObject, Walk, add_loops, find_cast, find_loop, find_select, in_c_order, is_array, is_plain, matrix,
+                               multiply, new_array, next_row, product, same_dims, simplify, start_walk, store_number)
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -35,6 +35,7 @@ cdef enum:
     BLOCK = 1024        # elements that run through all instructions before the next block
     CHUNK = 8192        # elements that one thread takes at a time
     SHARED = 65537      # elements from which threads share a loop
+    ALONE_TOGETHER = 16777216   # multiplications of a product up to which our own threads share it
     CELL = 32           # bytes kept for a constant: the largest item
     ON_STACK = 8192     # bytes of temporaries that need no malloc
 
@@ -257,6 +258,40 @@ cdef int threads() noexcept nogil:
 
 cdef void share(Part work, void* job, Py_ssize_t n, Py_ssize_t chunk) noexcept nogil:
     gn_share(work, job, n, chunk, n_helpers)
+
+
+cdef struct Product:
+    const Kernel* matmul
+    Matrix x, y, out
+    npy_intp rows, inner, columns, height, width     # the latter two of a block of the result
+    npy_intp across                                  # blocks
+
+
+cdef void multiply_blocks(void* what, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    cdef Product* p = <Product*>what
+    cdef npy_intp k, row, column
+    for k in range(first, last):
+        row, column = k // p.across * p.height, k % p.across * p.width
+        multiply(p.matmul, matrix(p.x.data + row * p.x.row, p.x.row, p.x.column), matrix(p.y.data + column * p.y.column, p.y.row, p.y.column),
+                 matrix(p.out.data + row * p.out.row + column * p.out.column, p.out.row, p.out.column),
+                 min(p.height, p.rows - row), p.inner, min(p.width, p.columns - column))
+
+
+cdef void multiply_together(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:
+    """out = x @ y, where threads of ours share a product of medium size.
+
+    Those of OpenBLAS share it as fast, but then they look for more work for 25 ms, and are in our threads' way.
+    """
+    cdef Product p
+    cdef npy_intp size = rows * inner * columns
+    if n_helpers == 0 or size <= ALONE or size > ALONE_TOGETHER or inner > 1024:
+        multiply(matmul, x, y, out, rows, inner, columns)
+        return
+    p.matmul, p.x, p.y, p.out, p.rows, p.inner, p.columns = matmul, x, y, out, rows, inner, columns
+    p.height = min(rows, <npy_intp>(64 if inner <= 128 else 32 if inner <= 256 else 16))
+    p.width = max(<npy_intp>16, ALONE // (p.height * inner) // 16 * 16)
+    p.across = (columns + p.width - 1) // p.width
+    gn_share(multiply_blocks, &p, (rows + p.height - 1) // p.height * p.across, 1, n_helpers)
 
 
 cdef void run_part(void* job, int helper, Py_ssize_t first, Py_ssize_t last) noexcept nogil:

@@ -76,7 +76,7 @@ static void gn_take_chunks(int helper)
     }
 }
 
-/* Whether there is work within the next 60 microseconds: longer, and other libraries' threads would miss the processor.
+/* Whether there is work within the next 200 microseconds: longer, and other libraries' threads would miss the processor.
    Called and returns with the lock held. */
 static int gn_look_for_work(int helper)
 {
@@ -88,7 +88,7 @@ static int gn_look_for_work(int helper)
         pthread_mutex_lock(&gn_pool.lock);
         if (gn_has_work(helper)) return 1;
         clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < 60000L);
+    } while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < 200000L);
     return 0;
 }
 

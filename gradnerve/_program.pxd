@@ -2,7 +2,7 @@
 from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
-from gradnerve._loops cimport Kernel, Walk
+from gradnerve._loops cimport Kernel, Matrix, Walk
 
 ctypedef void (*Part)(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil      # of some work, in thread 0, 1...
 
@@ -41,5 +41,6 @@ cdef class Program:
 
 cdef int threads() noexcept nogil               # that may share a loop, this one among them
 cdef void share(Part work, void* job, Py_ssize_t n, Py_ssize_t chunk) noexcept nogil    # work on 0..n, a chunk at a time, in all of them
+cdef void multiply_together(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil
 cdef Program trace(object line, list typenums)
 cdef object evaluate(Program program, PyObject** values, bint forward, PyObject* total)

@@ -273,6 +273,17 @@ def threads():
     return count_threads()
 
 
+def product(ndarray x not None, ndarray y not None):
+    """x @ y of two matrices of floats or doubles, a few columns at a time: OpenBLAS wakes no threads of its own for these, which would be in our way."""
+    cdef npy_intp* shape = [x.shape[0], y.shape[1]]
+    cdef ndarray out = new_array(2, shape, cnp.PyArray_TYPE(x))
+    with nogil:
+        multiply_alone(&matmul_loops[cnp.PyArray_TYPE(x)], matrix(cnp.PyArray_DATA(x), x.strides[0], x.strides[1]),
+                       matrix(cnp.PyArray_DATA(y), y.strides[0], y.strides[1]), matrix(cnp.PyArray_DATA(out), out.strides[0], out.strides[1]),
+                       x.shape[0], x.shape[1], y.shape[1])
+    return out
+
+
 def convolve(x, ndarray filters not None, npy_intp top, npy_intp left, npy_intp height, npy_intp width):
     """The convolution (N, O, height, width) of images (N, C, H, W), with so many zeros in front, and filters as 16 matrices (O, C)."""
     cdef Job job

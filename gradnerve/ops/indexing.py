@@ -61,7 +61,10 @@ def scatter(x, shape, index):
 
 def add_into(total, g, index):
     """``total[index] += g``, where a place that is named twice gets both."""
-    if not repeats(index):
+    view = total[index] if type(index) in (int, slice) else None
+    if isinstance(view, np.ndarray):
+        np.add(view, g, out=view)  # total[index] += g would write it twice
+    elif not repeats(index):
         total[index] += g
     elif isinstance(index, np.ndarray) and total.ndim > 1:
         add_rows(total, index, g)

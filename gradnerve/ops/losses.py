@@ -12,14 +12,6 @@ from gradnerve.ops.define import elementwise
 # --- distances -------------------------------------------------------------------------------------------------------
 
 
-def squared_error(x, y):
-    return (x - y) * (x - y)
-
-
-def absolute_error(x, y):
-    return np.abs(x - y)
-
-
 @lru_cache(64)
 def smooth_l1(beta):
     """The squared error, divided by 2 beta, up to a distance of beta, and the absolute error beyond."""
@@ -27,7 +19,6 @@ def smooth_l1(beta):
     def smooth_l1(x, y):
         far = np.abs(x - y)
         return np.where(far < beta, far * far * (0.5 / beta), far - 0.5 * beta)
-
 
     return elementwise(smooth_l1, x=slope(beta, 1 / beta), y=slope(beta, -1 / beta))
 
@@ -54,8 +45,6 @@ def slope(end, factor):
     return line
 
 
-squared_error  = elementwise(squared_error,  x=lambda g, x, y: g * 2 * (x - y),     y=lambda g, x, y: g * 2 * (y - x))
-absolute_error = elementwise(absolute_error, x=lambda g, x, y: g * np.sign(x - y), y=lambda g, x, y: g * np.sign(y - x))
 smooth_l1(1.0), huber(1.0)
 
 # --- probabilities ---------------------------------------------------------------------------------------------------

@@ -40,12 +40,16 @@ def matrices(g, x_shape, y_shape):
 
 def matmul_x(g, x_shape, y, y_shape):
     """`g @ y.T`; the core sums over the matrices of a stack that shared x."""
+    if len(x_shape) == len(y_shape) == 2:
+        return matmul(g, y.T)
     line = matmul(matrices(g, x_shape, y_shape), matrix(y, "right").mT)
     return line if len(x_shape) > 1 else getitem(line, (..., 0, slice(None)))
 
 
 def matmul_y(g, x, x_shape, y_shape):
     """`x.T @ g`; a stack of matrices times one matrix is one tall matrix times it, which sums inside the product."""
+    if len(x_shape) == len(y_shape) == 2:
+        return matmul(x.T, g)
     g = matrices(g, x_shape, y_shape)
     if len(x_shape) > 2 >= len(y_shape):
         x, g = reshape(x, (math.prod(x_shape[:-1]), x_shape[-1])), reshape(g, (math.prod(g.shape[:-1]), g.shape[-1]))

@@ -19,8 +19,7 @@ LEAST, MOST = 16, 16384  # channels, and filters: of fewer the products are not 
 MEMORY = 1 << 23  # bytes of tiles that a thread may need
 
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-FILTERS = np.kron(G, G)  # (16, 9): the same for a filter in one row
-
+FILTERS = {dtype: np.kron(G, G).astype(dtype) for dtype in "fd"}  # (16, 9): the same for a filter in one row
 
 def serves(x, shape, dtype, stride, padding, dilation, groups):
     """Whether this is the way for a convolution of x with filters of this shape."""
@@ -49,7 +48,8 @@ def other_padding(y, size, padding):
 
 def matrices(weight):
     """The filters as 16 matrices (O, C)."""
-    return (FILTERS.astype(weight.dtype) @ weight.reshape(-1, 9).T).reshape(16, *weight.shape[:2])
+    rows = np.ascontiguousarray(weight).reshape(-1, 9)
+    return kernels.product(FILTERS[weight.dtype.char], rows.T).reshape(16, *weight.shape[:2])
 
 
 def conv(x, weight, padding):
@@ -59,10 +59,10 @@ def conv(x, weight, padding):
 
 def conv_input(y, weight, size, padding):
     (top, _), (left, _) = other_padding(y, size, padding)
-    return kernels.convolve(y, matrices(weight[:, :, ::-1, ::-1]).swapaxes(1, 2), top, left, *size)
+    return kernels.convolve(y, matrices(weight[:, :, ::-1, ::-1].swapaxes(0, 1)), top, left, *size)
 
 
 def conv_weight(x, y, padding):
     (top, _), (left, _) = padding
     total = kernels.sums(x, y, top, left).reshape(16, -1)
-    return np.ascontiguousarray((FILTERS.T.astype(x.dtype) @ total).T).reshape(y.shape[1], x.shape[1], 3, 3)
+    return np.ascontiguousarray(kernels.product(FILTERS[x.dtype.char].T, total).T).reshape(y.shape[1], x.shape[1], 3, 3)

@@ -13,7 +13,6 @@ NEAR, UNIT = spread(-0.1, 0.1), spread(0.1, 0.9)
 KINK_AT_1 = cells(0.2, 0.8)      # of x, with a target near 0: no distance is near a whole number
 
 BINARY = {                       # domains of the input and of the target
-    "squared_error": (spread(-3, 3), spread(-3, 3)), "absolute_error": (away(0.3, 3),   NEAR),
     "smooth_l1":     (KINK_AT_1,     NEAR),          "huber":          (KINK_AT_1,      NEAR),
     "binary_entropy": (UNIT,         spread(0, 1)),  "logit_entropy":  (away(0.1, 4),   spread(0, 1)),
     "soft_margin":   (spread(-3, 3), away(0.3, 2)),  "divergence":     (spread(-3, 0),  UNIT),
@@ -47,7 +46,6 @@ zero = np.zeros(3)
 TIES = {
     "hinge":          [((at(0, -1, 1, np.inf),), {}, ([1, 0, 1, 1],))],
     "at_least":       [((at(0, -1, 1),), {}, ([1, 1, 1],))],
-    "absolute_error": [((at(0, -1, 1), zero), {}, ([0, -1, 1], [0, 1, -1]))],
     "smooth_l1":      [((at(1, -1, 0), zero), {}, ([1, -1, 0], [-1, 1, 0]))],
     "huber":          [((at(1, -1, 0), zero), {}, ([1, -1, 0], [-1, 1, 0]))],
     "binary_entropy": [((at(0, 1), at(0, 1)), {}, ([0, 0], [100, -100]))],

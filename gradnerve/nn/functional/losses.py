@@ -85,7 +85,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     2.0
     """
     input, target = pair(input, target, "mse_loss")
-    return weighted(ops.squared_error(input, target), input, weight, chosen(size_average, reduce, reduction), "mse_loss")
+    return weighted(np.square(input - target), input, weight, chosen(size_average, reduce, reduction), "mse_loss")
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -96,7 +96,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     1.0
     """
     input, target = pair(input, target, "l1_loss")
-    return weighted(ops.absolute_error(input, target), input, weight, chosen(size_average, reduce, reduction), "l1_loss")
+    return weighted(np.abs(input - target), input, weight, chosen(size_average, reduce, reduction), "l1_loss")
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
@@ -109,7 +109,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, not {beta!r}")
     input, target = pair(input, target, "smooth_l1_loss")
-    each = ops.smooth_l1(float(beta))(input, target) if beta else ops.absolute_error(input, target)
+    each = ops.smooth_l1(float(beta))(input, target) if beta else np.abs(input - target)
     return reduced(each, chosen(size_average, reduce, reduction), "smooth_l1_loss")
 
 
@@ -302,5 +302,5 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
         require(var.ndim == input.ndim and others == [1],
                 "gaussian_nll_loss: var must have the shape of input, or lack its last axis, or have length 1 along one axis", input=input, var=var)
     var = ops.at_least(float(eps))(var)
-    each = 0.5 * (np.log(var) + ops.squared_error(input, target) / var)
+    each = 0.5 * (np.log(var) + np.square(input - target) / var)
     return reduced(each + 0.5 * math.log(2 * math.pi) if full else each, reduction, "gaussian_nll_loss")
