@@ -18,9 +18,9 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport NPY_ARRAY_ALIGNED, NPY_ARRAY_C_CONTIGUOUS, ndarray, npy_intp
 
-from gradnerve._loops cimport (ALONE, MAX_DIMS, NPY_ARRAY_CARRAY, RELEASE_GIL, Kernel, Matrix, PyArray_DATA, PyArray_DIMS, PyArray_FLAGS, PyArray_ITEMSIZE,
-                               PyArray_NDIM, PyArrayObject, Walk, add_loops, find_cast, find_loop, find_select, in_c_order, is_array, is_plain, matrix,
-                               multiply, new_array, next_row, product, same_dims, simplify, start_walk, store_number)
+from gradnerve._loops cimport (ALONE, MAX_DIMS, NPY_ARRAY_CARRAY, RELEASE_GIL, Kernel, Matrix, PyArray_DATA, PyArray_DIMS, PyArray_FLAGS,
+                               PyArray_ITEMSIZE, PyArray_NDIM, PyArrayObject, Walk, add_loops, find_cast, find_loop, find_select, in_c_order,
+                               is_array, is_plain, matrix, multiply, new_array, next_row, product, same_dims, simplify, start_walk, store_number)
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin

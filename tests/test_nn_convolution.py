@@ -61,6 +61,21 @@ def test_many_filters_of_three_by_three(shape, padding):
     check(*both("conv_transpose2d", padding=0 if padding == "same" else padding), x, weight, second=False)
 
 
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_an_element_that_is_not_finite_reaches_the_results_that_it_belongs_to(bad):
+    x, weight, y = numbers(2, 16, 8, 8), numbers(16, 16, 3, 3, seed=1), numbers(2, 16, 8, 8, seed=2)
+    x[0, 3, 3, 3] = y[1, 2, 7, 0] = bad
+    reached = np.zeros((2, 8, 8), bool)
+    reached[0, 2:5, 2:5] = True
+    assert np.array_equal(~np.isfinite(F.conv2d(x, weight, padding=1)).all(1), reached)
+    back = convolution.conv_input(y, weight, (8, 8), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    reached = np.zeros((2, 8, 8), bool)
+    reached[1, 6:, :2] = True
+    assert np.array_equal(~np.isfinite(back).all(1), reached)
+    sums = convolution.conv_weight(x, numbers(2, 16, 8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    assert np.array_equal(~np.isfinite(sums).all((0, 2, 3)), np.arange(16) == 3)
+
+
 @pytest.mark.parametrize("channels", [3, 16, 64])
 def test_single_precision(channels):
     x, weight = (a.astype(np.float32) for a in (numbers(2, channels, 10, 10), numbers(channels, channels, 3, 3, seed=1)))

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 from numpy cimport ndarray, npy_intp
 
-from gradnerve._loops cimport Kernel, matmul_loops, matrix, multiply_alone, new_array, recycle, take_scratch
+from gradnerve._loops cimport Kernel, all_finite, matmul_loops, matrix, multiply_alone, new_array, recycle, take_scratch
 from gradnerve._program cimport share, threads as count_threads
 
 cnp.import_array()
@@ -274,7 +274,7 @@ def threads():
 
 
 def product(ndarray x not None, ndarray y not None):
-    """x @ y of two matrices of floats or doubles, a few columns at a time: OpenBLAS wakes no threads of its own for these, which would be in our way."""
+    """x @ y of two matrices of floats or doubles, a few columns at a time, for which OpenBLAS wakes no threads: they would be in our way."""
     cdef npy_intp* shape = [x.shape[0], y.shape[1]]
     cdef ndarray out = new_array(2, shape, cnp.PyArray_TYPE(x))
     with nogil:
@@ -285,7 +285,10 @@ def product(ndarray x not None, ndarray y not None):
 
 
 def convolve(x, ndarray filters not None, npy_intp top, npy_intp left, npy_intp height, npy_intp width):
-    """The convolution (N, O, height, width) of images (N, C, H, W), with so many zeros in front, and filters as 16 matrices (O, C)."""
+    """The convolution (N, O, height, width) of images (N, C, H, W), with so many zeros in front, and filters as 16 matrices (O, C).
+
+    None where it is not finite: an infinite element reaches all results of its tile, also those that it does not belong to.
+    """
     cdef Job job
     cdef ndarray image = describe(&job.x, x), out
     cdef npy_intp shape[4]
@@ -295,11 +298,11 @@ def convolve(x, ndarray filters not None, npy_intp top, npy_intp left, npy_intp 
     job.x.top, job.x.left, job.itemsize, job.images_in_part = top, left, cnp.PyArray_ITEMSIZE(image), 1
     job.filters, job.filter, job.row, job.column = <char*>cnp.PyArray_DATA(filters), filters.strides[0], filters.strides[1], filters.strides[2]
     run(&job, cnp.PyArray_TYPE(image), 0)
-    return out
+    return out if all_finite(out) else None
 
 
 def sums(x, y, npy_intp top, npy_intp left):
-    """For the gradient y of the result, those of the 16 matrices (O, C)."""
+    """For the gradient y of the result, those of the 16 matrices (O, C); None where they are not finite."""
     cdef Job job
     cdef ndarray image = describe(&job.x, x), _gradient = describe(&job.y, y), out
     cdef npy_intp shape[3]
@@ -308,4 +311,4 @@ def sums(x, y, npy_intp top, npy_intp left):
     out = new_array(3, shape, cnp.PyArray_TYPE(image))
     job.filters = <char*>cnp.PyArray_DATA(out)
     run(&job, cnp.PyArray_TYPE(image), cnp.PyArray_NBYTES(out))
-    return out
+    return out if all_finite(out) else None

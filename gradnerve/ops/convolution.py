@@ -93,25 +93,28 @@ def filters(weight, groups):
 
 
 def conv(x, weight, bias, stride, padding, dilation, groups):
+    out = None
     if winograd.serves(x, weight.shape, weight.dtype, stride, padding, dilation, groups):
         out = winograd.conv(x, weight, padding)
-    else:
+    if out is None:
         out = kernels.convolve(x, weight, stride, padding, dilation, groups)
-        if out is None:
-            cols = in_groups(columns(x, weight.shape[2:], stride, padding, dilation), groups)
-            out = np.matmul(filters(weight, groups), cols)
-            out = out.reshape(len(x), len(weight), *out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation))
+    if out is None:
+        cols = in_groups(columns(x, weight.shape[2:], stride, padding, dilation), groups)
+        out = np.matmul(filters(weight, groups), cols)
+        out = out.reshape(len(x), len(weight), *out_size(x.shape[2:], weight.shape[2:], stride, padding, dilation))
     if bias is not None:
         out += bias.reshape(-1, *(1,) * (x.ndim - 2))
     return out
 
 
 def conv_input(y, weight, size, stride, padding, dilation, groups):
+    out = None
     if winograd.serves_input(y, weight, size, stride, padding, dilation, groups):
-        return winograd.conv_input(y, weight, size, padding)
-    found = kernels.convolve_back(y, weight, size, stride, padding, dilation, groups)
-    if found is not None:
-        return found
+        out = winograd.conv_input(y, weight, size, padding)
+    if out is None:
+        out = kernels.convolve_back(y, weight, size, stride, padding, dilation, groups)
+    if out is not None:
+        return out
     cols = np.matmul(filters(weight, groups).swapaxes(1, 2), in_groups(y, groups))
     cols = cols.reshape(len(y), groups * cols.shape[2], cols.shape[3])
     return spread(cols, size, weight.shape[2:], stride, padding, dilation)
@@ -119,11 +122,13 @@ def conv_input(y, weight, size, stride, padding, dilation, groups):
 
 def conv_weight(x, y, size, stride, padding, dilation, groups):
     shape = y.shape[1], x.shape[1] // groups, *size
+    out = None
     if winograd.serves(x, shape, y.dtype, stride, padding, dilation, groups):
-        return winograd.conv_weight(x, y, padding)
-    found = kernels.sums(x, y, shape, stride, padding, dilation, groups)
-    if found is not None:
-        return found
+        out = winograd.conv_weight(x, y, padding)
+    if out is None:
+        out = kernels.sums(x, y, shape, stride, padding, dilation, groups)
+    if out is not None:
+        return out
     cols = in_groups(columns(x, size, stride, padding, dilation), groups)
     return np.matmul(in_groups(y, groups), cols.swapaxes(2, 3)).sum(0).reshape(shape)
 

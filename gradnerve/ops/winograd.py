@@ -6,7 +6,8 @@ turned into 2 x 2 results (Lavin and Gray, Fast Algorithms for Convolutional Neu
     y = A' [(G w G') * (B' d B)] A
 
 Over channels and filters the products become 16 products of matrices. The rounding error is that of the plain sum, as the factors are 0, 1 and
-1/2; larger tiles would save more, and lose a digit. The derivatives go back the same way.
+1/2; larger tiles would save more, and lose a digit. The derivatives go back the same way. An infinite element would reach every result of its
+tile: where a result is not finite, all three give None, and the plain sum has to say what is.
 
 Read next: csrc/kernels/winograd.pyx.
 """
@@ -64,5 +65,8 @@ def conv_input(y, weight, size, padding):
 
 def conv_weight(x, y, padding):
     (top, _), (left, _) = padding
-    total = kernels.sums(x, y, top, left).reshape(16, -1)
-    return np.ascontiguousarray(kernels.product(FILTERS[x.dtype.char].T, total).T).reshape(y.shape[1], x.shape[1], 3, 3)
+    total = kernels.sums(x, y, top, left)
+    if total is None:
+        return None
+    rows = kernels.product(FILTERS[x.dtype.char].T, total.reshape(16, -1)).T
+    return np.ascontiguousarray(rows).reshape(y.shape[1], x.shape[1], 3, 3)
