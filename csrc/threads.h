@@ -76,20 +76,22 @@ static void gn_take_chunks(int helper)
     }
 }
 
-/* Whether there is work within the next 200 microseconds: longer, and other libraries' threads would miss the processor.
-   Called and returns with the lock held. */
-static int gn_look_for_work(int helper)
+static int gn_none_runs(int unused) { return gn_pool.running == 0; }
+
+/* Whether it comes true within 200 microseconds: longer, and other libraries' threads would miss the processor; to sleep at once would cost
+   half of that to wake up. Called and returns with the lock held. */
+static int gn_soon(int (*true_now)(int), int helper)
 {
     struct timespec start, now;
     clock_gettime(CLOCK_MONOTONIC, &start);
     do {
+        if (true_now(helper)) return 1;
         pthread_mutex_unlock(&gn_pool.lock);
         for (volatile int pause = 0; pause < 50; pause++) {}
         pthread_mutex_lock(&gn_pool.lock);
-        if (gn_has_work(helper)) return 1;
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < 200000L);
-    return 0;
+    return true_now(helper);
 }
 
 static void *gn_helper(void *number)
@@ -97,7 +99,7 @@ static void *gn_helper(void *number)
     int helper = (int)(ptrdiff_t)number;
     pthread_mutex_lock(&gn_pool.lock);
     for (;;) {
-        while (!gn_has_work(helper) && !gn_look_for_work(helper)) pthread_cond_wait(&gn_pool.wake, &gn_pool.lock);
+        while (!gn_soon(gn_has_work, helper)) pthread_cond_wait(&gn_pool.wake, &gn_pool.lock);
         gn_take_chunks(helper);
     }
     return NULL;
@@ -151,7 +153,7 @@ static void gn_share(gn_work work, void *job, ptrdiff_t n, ptrdiff_t chunk, int 
     gn_pool.flags = 0;
     pthread_cond_broadcast(&gn_pool.wake);
     gn_take_chunks(0);
-    while (gn_pool.running > 0) pthread_cond_wait(&gn_pool.done, &gn_pool.lock);
+    while (!gn_soon(gn_none_runs, 0)) pthread_cond_wait(&gn_pool.done, &gn_pool.lock);
     gn_pool.busy = 0;
     int flags = gn_pool.flags;
     pthread_mutex_unlock(&gn_pool.lock);

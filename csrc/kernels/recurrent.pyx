@@ -27,7 +27,7 @@ cdef enum Kind:
     TANH, RELU, LSTM, GRU
 
 cdef enum:
-    SHARED = 1 << 20        # multiplications from which threads share the sequences
+    SHARED = 1048576        # multiplications from which threads share the sequences
     OF_ONE_THREAD = 500000  # with so many in a product, OpenBLAS does not use several threads yet
     FEWEST = 4              # sequences for a thread
 
