@@ -356,3 +356,21 @@ def test_errors(call, kind, match):
 def test_a_wrong_count_of_features_that_is_not_used():
     with pytest.warns(UserWarning, match="not num_features=3, which is not used"):
         gn.nn.InstanceNorm1d(3)(x)
+
+
+def test_given_moments_lead_gradients_past_infinite_elements():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    x[0, 0, 0], x[1, 2, 3] = np.inf, np.nan
+    mean, var, weight = np.zeros(3), np.array([1.0, 4.0, 0.25]), np.array([1.0, -2.0, 3.0])
+    for w in (None, weight):
+        ours, theirs = gn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        gn.nn.functional.batch_norm(ours, mean, var, w).sum().backward()
+        torch.nn.functional.batch_norm(theirs, torch.tensor(mean), torch.tensor(var), None if w is None else torch.tensor(w)).sum().backward()
+        close(ours.grad, theirs.grad, 1e-12, "gradient")
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (2, 0, 4)])
+def test_vmap_of_nothing_with_weights(shape):
+    x, weight = np.ones((3, *shape)), np.ones((3, 4))
+    out = gn.vmap(lambda x, weight: gn.nn.functional.layer_norm(x, (4,), weight))(x, weight)
+    assert out.shape == x.shape

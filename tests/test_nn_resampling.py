@@ -288,3 +288,13 @@ def test_affine_grids_that_do_not_fit_are_refused(theta, size, error, says):
 def test_images_and_grid_are_of_one_dtype():
     with pytest.raises(TypeError, match="floats of one dtype, not float64 and float32"):
         F.grid_sample(np.ones((1, 1, 2, 2)), np.ones((1, 1, 1, 2), np.float32))
+
+
+def test_images_and_grid_may_differ_in_the_order_of_bytes():
+    rng = np.random.default_rng(0)
+    image, grid = rng.normal(size=(1, 2, 4, 5)), rng.uniform(-1, 1, (1, 3, 3, 2))
+    sample = gn.nn.functional.grid_sample
+    for mode in ("bilinear", "nearest", "bicubic"):
+        wanted = sample(image, grid, mode, align_corners=False)
+        for a, b in ((image.astype(">f8"), grid), (image, grid.astype(">f8"))):
+            np.testing.assert_array_equal(sample(a, b, mode, align_corners=False), wanted)

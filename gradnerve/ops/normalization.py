@@ -71,6 +71,9 @@ def standard(x, stats, eps, form, over_batch, centered, given):
 
 
 def input_line(g, x, x_shape, weight, stats, eps, form, over_batch, centered, given):
+    if given:  # whatever x is, also infinite
+        scale = of_rows(1 / np.sqrt(stats[1] + eps), form, over_batch, x.dtype)
+        return reshape(reshape(g, form) * (scale if weight is None else scale * per_channel(weight, form)), x_shape)
     if not any_tensor(g, x, weight):
         share = kernels.input_share(np.ascontiguousarray(g), np.ascontiguousarray(x), weight, stats, eps, form, over_batch, centered, given)
         if share is not None:
@@ -78,8 +81,6 @@ def input_line(g, x, x_shape, weight, stats, eps, form, over_batch, centered, gi
     out, scale = standard(x, stats, eps, form, over_batch, centered, given)
     g, axes = reshape(g, form), axes_of(over_batch)
     g = g if weight is None else g * per_channel(weight, form)
-    if given:
-        return reshape(scale * g, x_shape)
     share = g - out * mean(g * out, axes, keepdims=True)
     return reshape(scale * (share - mean(g, axes, keepdims=True) if centered else share), x_shape)
 
@@ -117,7 +118,7 @@ def many_normalized(call):
     if call.batched == {"x"} and apart:
         return call(stats=stats, form=(larger, g, k, length))
     if apart or not differs:
-        out = reshape(call(weight=None, bias=None, stats=stats, form=(larger, g, k, length)), (-1, n, g, k, length))
+        out = reshape(call(weight=None, bias=None, stats=stats, form=(larger, g, k, length)), (size if differs else 1, n, g, k, length))
         weight, bias = (weights(call, name, (size, 1, g, k, 1)) for name in ("weight", "bias"))
         return reshape(out * (1 if weight is None else weight) + (0 if bias is None else bias), (size, *shape))
     x = swapaxes(reshape(call["x"], (size, n, g * k * length)), 0, 1)

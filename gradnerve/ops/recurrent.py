@@ -18,15 +18,10 @@ from gradnerve._engine import Recording, TensorBase, wrap
 from gradnerve._general import Custom
 from gradnerve.kernels import recurrent as kernels
 from gradnerve.ops.indexing import getitem
+from gradnerve.ops.linear import linear, linear_bias, linear_input, linear_weight
 from gradnerve.ops.network import relu, sigmoid
 from gradnerve.ops.shapes import reshape
 from gradnerve.ops.values import batched, tracked, value
-
-
-def linear(x, weight, bias):
-    out = x @ weight.T
-    return out if bias is None else out + bias
-
 
 # --- steps: from what the inputs and the states before give to the gates, to the new states --------------------------
 
@@ -157,9 +152,8 @@ class Run:
         y, h, c = self.parts_of(row)
         for out, state in zip((h, c), self.states, strict=False):
             out[...] = state
-        self.kept += [self.matrix(rows, width), self.matrix(*y.shape), self.matrix(rows, hidden, lstm),
+        self.kept += [linear(self.x, self.w_ih), self.matrix(*y.shape), self.matrix(rows, hidden, lstm),
                       self.matrix(rows, hidden, lstm or self.kind == "gru"), self.matrix(rows, hidden, self.w_hr is not None)]  # fmt: skip
-        np.matmul(self.x, self.w_ih.T, out=self.kept[0])
         scratch = [self.matrix(batch, width)]
         w_hh, w_hr = self.transposed(self.w_hh), self.transposed(self.w_hr)
         done = kernels.forward(self.kind, self.reverse, self.sizes, w_hh, self.bias(), w_hr, h, c, y, *scratch, self.kept)
@@ -198,19 +192,19 @@ class Run:
         """The gradients of the arguments, from those of all that came from the inputs, and from the states if that is something else."""
         _, before, _, _, unprojected = self.kept
         from_x, from_w_ih, from_w_hh = (wanted(self.links[k]) for k in (0, -5, -4))
-        d_bias = d_inner_bias = None if self.b_ih is None else np.add.reduce(d_gates, 0)
+        d_bias = d_inner_bias = None if self.b_ih is None else linear_bias(d_gates)
         if d_inner is None:
             d_inner = d_gates
         elif self.b_ih is not None:
-            d_inner_bias = np.add.reduce(d_inner, 0)
+            d_inner_bias = linear_bias(d_inner)
         return [
-            d_gates @ self.w_ih if from_x else None,
+            linear_input(d_gates, self.x.shape, self.w_ih) if from_x else None,
             *d_states,
-            d_gates.T @ self.x if from_w_ih else None,
-            d_inner.T @ before if from_w_hh else None,
+            linear_weight(d_gates, self.x) if from_w_ih else None,
+            linear_weight(d_inner, before) if from_w_hh else None,
             d_bias,
             d_inner_bias,
-            None if d_projected is None else d_projected.T @ unprojected,
+            None if d_projected is None else linear_weight(d_projected, unprojected),
         ]
 
     def recorded(self, g):

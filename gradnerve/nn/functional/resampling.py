@@ -263,7 +263,7 @@ def check_grid(input, grid, mode, padding_mode):
     require(grid.shape[0] == input.shape[0], "grid_sample: input and grid must hold the same number of images", **both)
     require(min(input.shape[2:]) > 0, "grid_sample: the images of input must have at least one pixel", **both)
     require(mode != "bicubic" or input.ndim == 4, "grid_sample: mode 'bicubic' is for images, input of 4 axes", **both)
-    if input.dtype.kind != "f" or grid.dtype != input.dtype:
+    if input.dtype.kind != "f" or grid.dtype.type != input.dtype.type:  # not ==, as the order of bytes may differ
         raise TypeError(f"grid_sample: input and grid must hold floats of one dtype, not {input.dtype} and {grid.dtype}")
 
 
