@@ -125,3 +125,9 @@ def test_a_layer_says_which_one_it_is():
     with pytest.raises(ValueError, match="last axis of input must have length 4") as caught:
         gn.nn.Linear(4, 3)(random(2, 5))
     assert "Linear(in_features=4" in "".join(caught.value.__notes__)
+
+
+def test_vmap_of_no_rows_with_their_own_biases():
+    x, weight, bias = np.ones((3, 2, 0, 4)), np.ones((5, 4)), np.ones((3, 5))
+    out = gn.vmap(gn.nn.functional.linear, in_axes=(0, None, 0))(x, weight, bias)
+    assert out.shape == (3, 2, 0, 5)

@@ -70,7 +70,7 @@ def linears(call):
         rows = (call.size,) * ("input" in call.batched) + (math.prod(lead), x.shape[-1])
         out = reshape(matmul(reshape(x, rows), swapaxes(weight, -1, -2)), (call.size, *lead, weight.shape[1]))
     else:
-        out = reshape(call(bias=None), (-1 if "input" in call.batched else 1, *call.shape("input")[:-1], len(weight)))
+        out = reshape(call(bias=None), (call.size if "input" in call.batched else 1, *call.shape("input")[:-1], len(weight)))
     if bias is None:
         return out
     return out + (reshape(bias, (call.size, *(1,) * (out.ndim - 2), -1)) if "bias" in call.batched else bias)
