@@ -4,7 +4,7 @@ from libc.math cimport INFINITY
 cimport numpy as cnp
 from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
-from gradnerve._loops cimport Kernel, find_loop, new_array, trouble, well_behaved
+from gradnerve._loops cimport Kernel, Matrix, find_loop, matmul_loops, matrix, multiply, new_array, trouble, well_behaved
 from gradnerve._program cimport share, threads
 
 import numpy as np
@@ -19,12 +19,10 @@ cdef enum:
     LANES = 16          # sums and maxima that are found side by side
     SHARED = 16384      # elements of all weights from which threads share the heads
 
-cdef Kernel products[2]     # NumPy's loops for float64 and float32
-cdef Kernel exponentials[2]
-cdef int types[3]
+cdef Kernel exponentials[2]     # NumPy's loops for float64 and float32
+cdef int types[2]
 for _single in range(2):
     types[0] = types[1] = NPY_FLOAT if _single else NPY_DOUBLE
-    find_loop(np.matmul, types, &products[_single])
     find_loop(np.exp, types, &exponentials[_single])
 
 cdef struct View:
@@ -37,6 +35,7 @@ cdef struct Job:
     double scale
     char* scratch
     npy_intp room           # bytes of it for each thread
+    const Kernel* matmul
     bint single
 
 
@@ -51,22 +50,13 @@ cdef bint read(object x, int typenum, View* view) noexcept:
     return True
 
 
-cdef inline char* head(View* view, Job* job, npy_intp n) noexcept nogil:
-    """Where the matrix of one head of one example begins."""
-    return view.data + n // job.heads * view.steps[0] + n % job.heads * view.steps[1]
+cdef inline Matrix head(View* view, Job* job, npy_intp n) noexcept nogil:
+    """The matrix of one head of one example."""
+    return matrix(view.data + n // job.heads * view.steps[0] + n % job.heads * view.steps[1], view.steps[2], view.steps[3])
 
 
-cdef void multiply(Job* job, char* x, npy_intp x_step, npy_intp x_inner, char* y, npy_intp y_step, npy_intp y_inner,
-                   char* out, npy_intp out_step, npy_intp out_inner, npy_intp rows, npy_intp shared, npy_intp columns) noexcept nogil:
-    """Write x @ y."""
-    cdef char* args[3]
-    cdef npy_intp dims[4]
-    cdef npy_intp strides[9]
-    args[0], args[1], args[2] = x, y, out
-    dims[0], dims[1], dims[2], dims[3] = 1, rows, shared, columns
-    strides[0] = strides[1] = strides[2] = 0
-    strides[3], strides[4], strides[5], strides[6], strides[7], strides[8] = x_step, x_inner, y_step, y_inner, out_step, out_inner
-    products[job.single].loop(args, dims, strides, products[job.single].data)
+cdef inline Matrix transposed(Matrix m) noexcept nogil:
+    return matrix(m.data, m.column, m.row)
 
 
 cdef Real largest(const Real* x, npy_intp n) noexcept nogil:
@@ -128,15 +118,15 @@ cdef void weigh(Job* job, npy_intp n, Real* weights, Real* inverse) noexcept nog
     cdef npy_intp i, j, size = job.rows * job.keys
     cdef Real top, scale = <Real>job.scale
     cdef Real* row
-    cdef char* mask = head(&job.mask, job, n)
+    cdef Matrix mask = head(&job.mask, job, n)
     cdef char* args[2]
     cdef npy_intp steps[2]
-    multiply(job, head(&job.q, job, n), job.q.steps[2], job.q.steps[3], head(&job.k, job, n), job.k.steps[3], job.k.steps[2],
-             <char*>weights, job.keys * sizeof(Real), sizeof(Real), job.rows, job.width, job.keys)
+    multiply(job.matmul, head(&job.q, job, n), transposed(head(&job.k, job, n)), matrix(weights, job.keys * sizeof(Real), sizeof(Real)),
+             job.rows, job.width, job.keys)
     for i in range(job.rows):
         row = weights + i * job.keys
         if job.mask.data != NULL:
-            add_mask(row, scale, mask + i * job.mask.steps[2], job.mask.steps[3], job.keys)
+            add_mask(row, scale, mask.data + i * mask.row, mask.column, job.keys)
         else:
             for j in range(job.keys):
                 row[j] *= scale
@@ -155,14 +145,13 @@ cdef void weigh(Job* job, npy_intp n, Real* weights, Real* inverse) noexcept nog
 
 cdef void attend_head(Job* job, npy_intp n, Real* weights) noexcept nogil:
     cdef Real* inverse = weights + job.rows * job.keys
-    cdef char* out = head(&job.out, job, n)
+    cdef Matrix out = head(&job.out, job, n)
     cdef Real* row
     cdef npy_intp i, j
     weigh(job, n, weights, inverse)
-    multiply(job, <char*>weights, job.keys * sizeof(Real), sizeof(Real), head(&job.v, job, n), job.v.steps[2], job.v.steps[3],
-             out, job.out.steps[2], job.out.steps[3], job.rows, job.keys, job.value_width)
+    multiply(job.matmul, matrix(weights, job.keys * sizeof(Real), sizeof(Real)), head(&job.v, job, n), out, job.rows, job.keys, job.value_width)
     for i in range(job.rows):
-        row = <Real*>(out + i * job.out.steps[2])
+        row = <Real*>(out.data + i * out.row)
         for j in range(job.value_width):
             row[j] *= inverse[i]
 
@@ -171,8 +160,8 @@ cdef void differentiate_head(Job* job, npy_intp n, Real* weights) noexcept nogil
     """The gradients of one head: those of the weights first, then of the scaled products."""
     cdef Real* inverse = weights + job.rows * job.keys
     cdef Real* slopes = inverse + job.rows
-    cdef npy_intp i, j, step = job.keys * sizeof(Real), one = sizeof(Real)
-    cdef char* g = head(&job.out, job, n)
+    cdef npy_intp i, j
+    cdef Matrix g = head(&job.out, job, n), by_rows = matrix(slopes, job.keys * sizeof(Real), sizeof(Real))
     cdef Real* row
     cdef Real* slope
     cdef Real mean, scale = <Real>job.scale
@@ -181,19 +170,15 @@ cdef void differentiate_head(Job* job, npy_intp n, Real* weights) noexcept nogil
         row = weights + i * job.keys
         for j in range(job.keys):
             row[j] *= inverse[i]
-    multiply(job, <char*>weights, one, step, g, job.out.steps[2], job.out.steps[3], head(&job.dv, job, n), job.dv.steps[2], job.dv.steps[3],
-             job.keys, job.rows, job.value_width)
-    multiply(job, g, job.out.steps[2], job.out.steps[3], head(&job.v, job, n), job.v.steps[3], job.v.steps[2], <char*>slopes, step, one,
-             job.rows, job.value_width, job.keys)
+    multiply(job.matmul, matrix(weights, sizeof(Real), job.keys * sizeof(Real)), g, head(&job.dv, job, n), job.keys, job.rows, job.value_width)
+    multiply(job.matmul, g, transposed(head(&job.v, job, n)), by_rows, job.rows, job.value_width, job.keys)
     for i in range(job.rows):
         row, slope = weights + i * job.keys, slopes + i * job.keys
         mean = total(row, slope, job.keys)
         for j in range(job.keys):
             slope[j] = row[j] * (slope[j] - mean) * scale
-    multiply(job, <char*>slopes, step, one, head(&job.k, job, n), job.k.steps[2], job.k.steps[3], head(&job.dq, job, n), job.dq.steps[2],
-             job.dq.steps[3], job.rows, job.keys, job.width)
-    multiply(job, <char*>slopes, one, step, head(&job.q, job, n), job.q.steps[2], job.q.steps[3], head(&job.dk, job, n), job.dk.steps[2],
-             job.dk.steps[3], job.keys, job.rows, job.width)
+    multiply(job.matmul, by_rows, head(&job.k, job, n), head(&job.dq, job, n), job.rows, job.keys, job.width)
+    multiply(job.matmul, transposed(by_rows), head(&job.q, job, n), head(&job.dk, job, n), job.keys, job.rows, job.width)
 
 
 cdef void attend_part(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -237,7 +222,8 @@ cdef bint run(Job* job, object q, object k, object v, object mask, double scale,
     n, size = cnp.PyArray_DIM(q, 0) * job.heads, job.rows * job.keys
     if job.width == 0 or job.value_width == 0 or size == 0 or job.out.steps[3] != cnp.PyArray_ITEMSIZE(q):
         return False
-    room = (1 + (gradients is not None and len(gradients) > 0)) * size + job.rows + 64 // cnp.PyArray_ITEMSIZE(q)
+    job.matmul = &matmul_loops[typenum]
+    room = (2 if gradients else 1) * size + job.rows + 64 // cnp.PyArray_ITEMSIZE(q)
     job.room = room * cnp.PyArray_ITEMSIZE(q)
     room *= threads()
     scratch = new_array(1, &room, typenum)

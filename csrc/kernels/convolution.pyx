@@ -199,6 +199,7 @@ cdef struct Job:
     npy_intp n, groups, channels, filters       # the latter two of each group
     npy_intp rows                               # of the columns of each group
     bint plain                                  # the image is its columns
+    bint alone                                  # a thread takes an image by itself; else threads share its planes, and BLAS shares its products
     char* weight                                # (groups, filters, rows), or where its sums go
     char* y                                     # (n, groups, filters, count)
     npy_intp images_in_part
@@ -232,6 +233,23 @@ cdef inline Matrix turned(Matrix m) noexcept nogil:
     return matrix(m.data, m.column, m.row)
 
 
+cdef void each_plane(Job* job, Part work, Geometry* a) noexcept nogil:
+    """Write or add the columns of an image, unless these are the image itself."""
+    if job.plain:
+        return
+    if job.alone:
+        work(a, 0, 0, job.channels)
+    else:
+        share_planes(work, a, job.channels)
+
+
+cdef void product(Job* job, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:
+    if job.alone:
+        multiply_alone(&job.matmul, x, y, out, rows, inner, columns)
+    else:
+        multiply(&job.matmul, x, y, out, rows, inner, columns)
+
+
 cdef void convolve_images(void* what, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     cdef Job* job = <Job*>what
     cdef Geometry a
@@ -239,9 +257,8 @@ cdef void convolve_images(void* what, int thread, Py_ssize_t first, Py_ssize_t l
     for image in range(first, last):
         for group in range(job.groups):
             a = in_image(job, image, group, job.scratch + thread * job.room)
-            if not job.plain:
-                write(&a, thread, 0, job.channels)
-            multiply_alone(&job.matmul, weights(job, job.weight, group), in_rows(&a), results(job, image, group), job.filters, job.rows, a.count)
+            each_plane(job, write, &a)
+            product(job, weights(job, job.weight, group), in_rows(&a), results(job, image, group), job.filters, job.rows, a.count)
 
 
 cdef void return_images(void* what, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -251,10 +268,8 @@ cdef void return_images(void* what, int thread, Py_ssize_t first, Py_ssize_t las
     for image in range(first, last):
         for group in range(job.groups):
             a = in_image(job, image, group, job.scratch + thread * job.room)
-            multiply_alone(&job.matmul, turned(weights(job, job.weight, group)), results(job, image, group), in_rows(&a),
-                           job.rows, job.filters, a.count)
-            if not job.plain:
-                add(&a, thread, 0, job.channels)
+            product(job, turned(weights(job, job.weight, group)), results(job, image, group), in_rows(&a), job.rows, job.filters, a.count)
+            each_plane(job, add, &a)
 
 
 cdef void sum_parts(void* what, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -271,10 +286,8 @@ cdef void sum_parts(void* what, int thread, Py_ssize_t first, Py_ssize_t last) n
             out = total if image == number * job.images_in_part else scratch + job.rows * job.a.count * job.a.itemsize
             for group in range(job.groups):
                 a = in_image(job, image, group, scratch)
-                if not job.plain:
-                    write(&a, thread, 0, job.channels)
-                multiply_alone(&job.matmul, results(job, image, group), turned(in_rows(&a)), weights(job, out, group),
-                               job.filters, a.count, job.rows)
+                each_plane(job, write, &a)
+                product(job, results(job, image, group), turned(in_rows(&a)), weights(job, out, group), job.filters, a.count, job.rows)
             if out != total:
                 add_numbers(total, out, n, job.a.itemsize)
 
@@ -289,79 +302,33 @@ cdef void add_numbers(char* total, const char* x, npy_intp n, npy_intp itemsize)
             (<float*>total)[i] += (<float*>x)[i]
 
 
-# The same with products so large that BLAS shares them between threads itself: image by image, and threads share its planes.
-
-
-cdef void convolve_together(Job* job) noexcept nogil:
-    cdef Geometry a
-    cdef npy_intp image, group
-    for image in range(job.n):
-        for group in range(job.groups):
-            a = in_image(job, image, group, job.scratch)
-            if not job.plain:
-                share_planes(write, &a, job.channels)
-            multiply(&job.matmul, weights(job, job.weight, group), in_rows(&a), results(job, image, group), job.filters, job.rows, a.count)
-
-
-cdef void return_together(Job* job) noexcept nogil:
-    cdef Geometry a
-    cdef npy_intp image, group
-    for image in range(job.n):
-        for group in range(job.groups):
-            a = in_image(job, image, group, job.scratch)
-            multiply(&job.matmul, turned(weights(job, job.weight, group)), results(job, image, group), in_rows(&a), job.rows, job.filters, a.count)
-            if not job.plain:
-                share_planes(add, &a, job.channels)
-
-
-cdef void sum_together(Job* job) noexcept nogil:
-    cdef Geometry a
-    cdef npy_intp image, group
-    cdef char* out
-    for image in range(job.n):
-        out = job.parts if image == 0 else job.scratch + job.rows * job.a.count * job.a.itemsize
-        for group in range(job.groups):
-            a = in_image(job, image, group, job.scratch)
-            if not job.plain:
-                share_planes(write, &a, job.channels)
-            multiply(&job.matmul, results(job, image, group), turned(in_rows(&a)), weights(job, out, group), job.filters, a.count, job.rows)
-        if image:
-            add_numbers(job.parts, out, job.groups * job.filters * job.rows, job.a.itemsize)
-
-
 cdef enum Task:
     CONVOLVE, RETURN, SUM
 
 
 cdef int run(Job* job, Task task, int typenum) except -1:
     cdef PyObject* owner
-    cdef npy_intp part, n = job.groups * job.filters * job.rows, parts = 0
-    cdef bint alone = job.n >= threads() and 16 * job.filters * job.rows <= ALONE
+    cdef npy_intp part, n = job.groups * job.filters * job.rows, parts = 0, workers
     job.matmul, job.a.itemsize = matmul_loops[typenum], 8 if typenum == cnp.NPY_DOUBLE else 4
+    job.alone = job.n >= threads() and 16 * job.filters * job.rows <= ALONE
+    workers = threads() if job.alone else 1
     job.room = job.rows * job.a.count * job.a.itemsize
     job.plain = (job.a.elements == 1 and job.a.stride[0] == job.a.stride[1] == job.a.stride[2] == 1 and job.a.count == job.a.area
                  and job.a.low[0] == job.a.low[1] == job.a.low[2] == 0)
     if task == SUM:
-        job.images_in_part = (job.n + PARTS - 1) // PARTS if alone else job.n
+        job.images_in_part = (job.n + PARTS - 1) // PARTS if job.alone else job.n
         parts = (job.n + job.images_in_part - 1) // job.images_in_part
         job.room += n * job.a.itemsize
     job.room = (job.room + 63) & ~63
-    job.scratch = take_scratch((threads() if alone else 1) * job.room + parts * n * job.a.itemsize, &owner)
-    job.parts = job.scratch + (threads() if alone else 1) * job.room
+    job.scratch = take_scratch(workers * job.room + parts * n * job.a.itemsize, &owner)
+    job.parts = job.scratch + workers * job.room
     with nogil:
-        if task == CONVOLVE and alone:
-            share(convolve_images, job, job.n, 1)
-        elif task == CONVOLVE:
-            convolve_together(job)
-        elif task == RETURN and alone:
-            share(return_images, job, job.n, 1)
+        if task == CONVOLVE:
+            share(convolve_images, job, job.n, 1 if job.alone else job.n)       # no more than there are: one thread
         elif task == RETURN:
-            return_together(job)
+            share(return_images, job, job.n, 1 if job.alone else job.n)
         else:
-            if alone:
-                share(sum_parts, job, parts, 1)
-            else:
-                sum_together(job)
+            share(sum_parts, job, parts, 1)
             memcpy(job.weight, job.parts, n * job.a.itemsize)
             for part in range(1, parts):
                 add_numbers(job.weight, job.parts + part * n * job.a.itemsize, n, job.a.itemsize)

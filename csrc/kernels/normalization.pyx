@@ -14,13 +14,10 @@ from libc.math cimport sqrt
 cimport numpy as cnp
 from numpy cimport ndarray, npy_intp
 
-from gradnerve._loops cimport is_plain, new_array
+from gradnerve._loops cimport NPY_ARRAY_CARRAY_RO, is_plain, new_array
 from gradnerve._program cimport share, threads
 
 cnp.import_array()
-
-cdef extern from "numpy/arrayobject.h":
-    enum: NPY_ARRAY_CARRAY_RO
 
 cdef enum:
     LANES = 16          # accumulators of a sum

@@ -13,7 +13,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 from numpy cimport ndarray, npy_intp
 
-from gradnerve._loops cimport new_array
+from gradnerve._loops cimport new_array, product
 from gradnerve._program cimport Part, share
 
 cnp.import_array()
@@ -55,14 +55,6 @@ cdef struct Job:
     bint squares            # all windows are whole squares of four elements, next to one another along the rows
 
 
-cdef inline npy_intp lowest(npy_intp a, npy_intp b) noexcept nogil:
-    return a if a < b else b
-
-
-cdef inline npy_intp highest(npy_intp a, npy_intp b) noexcept nogil:
-    return a if a > b else b
-
-
 cdef inline const npy_intp* table_of(Job* job, npy_intp plane, int axis) noexcept nogil:
     """Where the windows of a plane begin along an axis; where they stop comes after that."""
     cdef const npy_intp* table = job.table + plane % job.tables * job.length
@@ -79,7 +71,7 @@ cdef void find_ranges(Job* job, npy_intp* ranges) noexcept nogil:
         place = job.origin + k * job.step[2]
         ranges[2 * k] = 0 if place >= 0 else (-place + job.stride - 1) // job.stride
         place = job.size[2] - 1 - place
-        ranges[2 * k + 1] = 0 if place < 0 else highest(lowest(place // job.stride + 1, job.shape[2]) - ranges[2 * k], 0)
+        ranges[2 * k + 1] = 0 if place < 0 else max(min(place // job.stride + 1, job.shape[2]) - ranges[2 * k], <npy_intp>0)
 
 
 cdef bint are_squares(Job* job) noexcept nogil:
@@ -386,7 +378,7 @@ cdef inline void run(Job* job, const real* x, real* out, npy_intp first, npy_int
 cdef void work(void* pointer, int thread, npy_intp first, npy_intp last) noexcept nogil:
     """The planes first..last; two rows of scratch are enough for everything."""
     cdef Job* job = <Job*>pointer
-    cdef void* scratch = malloc(2 * sizeof(double) * highest(highest(job.shape[2], job.size[2]), 1))
+    cdef void* scratch = malloc(2 * sizeof(double) * max(job.shape[2], job.size[2], <npy_intp>1))
     if scratch == NULL:
         job.wrong = True
     elif job.typenum == cnp.NPY_FLOAT:
@@ -397,7 +389,7 @@ cdef void work(void* pointer, int thread, npy_intp first, npy_intp last) noexcep
 
 
 cdef bint all_planes(Job* job, npy_intp count) noexcept:
-    cdef npy_intp elements = highest(job.elements, job.results)
+    cdef npy_intp elements = max(job.elements, job.results)
     job.ranges = <npy_intp*>malloc((2 * job.kernel + 1) * sizeof(npy_intp))
     if job.ranges == NULL:
         return False
@@ -444,14 +436,6 @@ cdef ndarray contiguous(x):
     return <ndarray>cnp.PyArray_GETCONTIGUOUS(x) if isinstance(x, ndarray) else None
 
 
-cdef inline npy_intp length(ndarray a, int first, int end) noexcept:
-    cdef npy_intp n = 1
-    cdef int k
-    for k in range(first, end):
-        n *= cnp.PyArray_DIM(a, k)
-    return n
-
-
 cdef ndarray like(ndarray a, int lead, shape, int typenum):
     """An array with the first axes of this one, and further ones."""
     cdef npy_intp dims[64]
@@ -475,7 +459,7 @@ cdef ndarray over_windows(Kind kind, x, windows):
     if a is None or (<object>a).shape[-len(size):] != size:
         return None
     lead = cnp.PyArray_NDIM(a) - <int>len(size)
-    count = length(a, 0, lead)
+    count = product(lead, cnp.PyArray_DIMS(a))
     if not start(&job, kind, a, prod(windows.size), prod(windows.shape)) or not read_windows(&job, windows, count):
         return None
     out = like(a, lead, shape, cnp.NPY_INT64 if kind == SEARCH else job.typenum)
@@ -509,8 +493,8 @@ cdef ndarray at_places(Kind kind, x, places, int n, shape, bint adds):
         return None
     if kind == PUT and (<object>a).shape != (<object>b).shape:
         return None
-    count, theirs = length(b, 0, lead), length(b, lead, lead + n)
-    mine = prod(shape) if kind == PUT else length(a, lead, lead + n)
+    count, theirs = product(lead, cnp.PyArray_DIMS(b)), product(n, cnp.PyArray_DIMS(b) + lead)
+    mine = prod(shape) if kind == PUT else product(n, cnp.PyArray_DIMS(a) + lead)
     if not start(&job, kind, a, mine, theirs):
         return None
     out = like(a, lead, shape, job.typenum)

@@ -12,7 +12,8 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 from numpy cimport NPY_DOUBLE, NPY_FLOAT, npy_intp
 
-from gradnerve._loops cimport Kernel, find_loop, new_array, recycle, trouble
+from gradnerve._loops cimport (Kernel, Matrix, find_loop, matmul_loops, matrix as matrix_of, multiply as multiply_any, new_array, recycle,
+                               trouble)
 from gradnerve._program cimport share, threads
 
 import numpy as np
@@ -31,21 +32,22 @@ cdef enum:
     OF_ONE_THREAD = 500000  # with so many in a product, OpenBLAS does not use several threads yet
     FEWEST = 4              # sequences for a thread
 
-cdef struct Matrix:         # in any order
-    char* data
-    npy_intp rows, columns, row_stride, column_stride
+cdef struct Weights:        # in any order
+    Matrix matrix
+    npy_intp rows, columns
 
 cdef struct Job:
     Kind kind
     bint reverse            # the last step is the first to be visited
     npy_intp steps, rows, batch, inputs, hidden, outputs, width     # width: of all gates
     const npy_intp* sizes   # rows of each step
-    Kernel product, tanh
+    const Kernel* matmul
+    Kernel tanh
     int itemsize
     # forward and back
     char* gates             # (rows, width): what comes from the inputs, then the gates
-    Matrix w                # (outputs, width); on the way back (width, outputs)
-    Matrix project          # (hidden, outputs); on the way back (outputs, hidden)
+    Weights w               # (outputs, width); on the way back (width, outputs)
+    Weights project         # (hidden, outputs); on the way back (outputs, hidden)
     bint projects           # whether there is `project`
     char* h                 # (B, outputs): the state, or its gradient
     char* c                 # (B, hidden), likewise; or NULL
@@ -62,40 +64,19 @@ cdef struct Job:
     char* d_inner           # (rows, width): of GRU, of what comes from the state
     char* d_projected       # (rows, outputs), or NULL
 
-cdef Kernel product_loops[2]
-cdef Kernel tanh_loops[2]
-
-
-cdef int find_loops() except -1:
-    cdef int types[3]
-    cdef int k
-    for k in range(2):
-        types[0] = types[1] = NPY_DOUBLE if k else NPY_FLOAT
-        if not find_loop(np.matmul, types, &product_loops[k]):
-            raise ImportError("np.matmul has no loop for floating-point numbers")
-        types[0] = NPY_DOUBLE if k else NPY_FLOAT
-        if not find_loop(np.tanh, types, &tanh_loops[k]):
-            raise ImportError("np.tanh has no loop for floating-point numbers")
-    return 0
-
-
-find_loops()
+cdef Kernel tanh_loops[2]       # for float32 and float64
+cdef int types[2]
+for _double in range(2):
+    types[0] = types[1] = NPY_DOUBLE if _double else NPY_FLOAT
+    find_loop(np.tanh, types, &tanh_loops[_double])
 
 # ------------------------------------------------------------------------------------------------- NumPy's loops
 
 
-cdef inline void multiply_matrices(Job* job, void* x, Matrix* w, void* out, npy_intp n) noexcept nogil:
+cdef inline void multiply_matrices(Job* job, void* x, Weights* w, void* out, npy_intp n) noexcept nogil:
     """x @ w, of n rows."""
-    cdef char* args[3]
-    cdef npy_intp dims[4]
-    cdef npy_intp strides[9]
-    args[0], args[1], args[2] = <char*>x, w.data, <char*>out
-    dims[0], dims[1], dims[2], dims[3] = 1, n, w.rows, w.columns
-    strides[0] = strides[1] = strides[2] = 0
-    strides[3], strides[4] = w.rows * job.itemsize, job.itemsize
-    strides[5], strides[6] = w.row_stride, w.column_stride
-    strides[7], strides[8] = w.columns * job.itemsize, job.itemsize
-    job.product.loop(args, dims, strides, job.product.data)
+    multiply_any(job.matmul, matrix_of(x, w.rows * job.itemsize, job.itemsize), w.matrix, matrix_of(out, w.columns * job.itemsize, job.itemsize),
+                 n, w.rows, w.columns)
 
 
 cdef inline void take_tanh(Job* job, void* x, void* out, npy_intp n) noexcept nogil:
@@ -408,7 +389,7 @@ cdef bint start(Job* job, kind, bint reverse, sizes, gates, h, c) except -1:
     job.batch, job.outputs = h.shape
     job.hidden = job.width // (4 if job.kind == LSTM else 3 if job.kind == GRU else 1)
     job.itemsize = gates.dtype.itemsize
-    job.product, job.tanh = product_loops[job.itemsize == sizeof(double)], tanh_loops[job.itemsize == sizeof(double)]
+    job.matmul, job.tanh = &matmul_loops[cnp.PyArray_TYPE(gates)], tanh_loops[job.itemsize == sizeof(double)]
     before = job.batch
     for t in range(job.steps):
         if not 0 <= job.sizes[t] <= before:
@@ -426,13 +407,12 @@ cdef bint place(Job* job, char** where, a, npy_intp rows, npy_intp columns) exce
     return True
 
 
-cdef bint place_matrix(Job* job, Matrix* where, a, npy_intp rows, npy_intp columns) except -1:
+cdef bint place_matrix(Job* job, Weights* where, a, npy_intp rows, npy_intp columns) except -1:
     """The same for a matrix that is only read, and may have any strides."""
     if not (cnp.PyArray_CheckExact(a) and cnp.PyArray_ISBEHAVED_RO(a) and a.dtype.kind == "f" and a.dtype.itemsize == job.itemsize
             and a.shape == (rows, columns)):
         return False
-    where.data, where.rows, where.columns = <char*>cnp.PyArray_DATA(a), rows, columns
-    where.row_stride, where.column_stride = a.strides
+    where.rows, where.columns, where.matrix = rows, columns, matrix_of(cnp.PyArray_DATA(a), a.strides[0], a.strides[1])
     return True
 
 

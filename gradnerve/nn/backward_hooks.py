@@ -2,7 +2,7 @@
 
 The inputs go through an operation that passes them on, and so do the outputs: backward comes through these with all gradients at once.
 
-Read next: own.py, whose `packed` makes such operations.
+Read next: ../own.py, whose `packed` makes such operations.
 """
 
 import numpy as np
@@ -11,8 +11,6 @@ from gradnerve import _engine, tree
 from gradnerve._engine import TensorBase, wrap
 from gradnerve._general import Custom
 from gradnerve.own import packed
-
-__all__ = []
 
 
 class Watch:

@@ -5,8 +5,6 @@ Read next: summary.py.
 
 from itertools import groupby
 
-__all__ = []
-
 
 def repr_of(module):
     """PyTorch's nested repr: the lines of `extra_repr`, and those of each module in it."""

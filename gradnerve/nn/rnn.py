@@ -242,8 +242,6 @@ class GRU(RNNBase):
 class RNNCellBase(Recurrent):
     """The base class of the cells, of `num_chunks` gates."""
 
-    kind = None
-
     def __init__(self, input_size, hidden_size, bias, num_chunks, device=None, dtype=None, *, generator=None):
         super().__init__()
         name = type(self).__name__

@@ -8,8 +8,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 
 from gradnerve._engine import TensorBase
-
-__all__ = []
+from gradnerve.ops.values import value
 
 EXTRA = "_extra_state"
 
@@ -53,7 +52,7 @@ def loaded(module, state_dict, strict):
     for what, paths in (("Missing", missing), ("Unexpected", unexpected)) if strict else ():
         if paths:
             problems.append(f"{what} key(s) in state_dict: {quoted(paths)}. ")
-    arrays = [(path, t, array_of(state_dict[path])) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
+    arrays = [(path, t, np.asarray(value(state_dict[path]))) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
     problems += filter(None, (misfit(path, t, array) for path, t, array in arrays))
     if problems:
         raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(problems))
@@ -67,10 +66,6 @@ def loaded(module, state_dict, strict):
 
 def quoted(paths):
     return ", ".join(f'"{path}"' for path in paths)
-
-
-def array_of(x):
-    return x._array if isinstance(x, TensorBase) else np.asarray(x)
 
 
 def misfit(path, t, array):

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from gradnerve.ops.define import elementwise
+from gradnerve.ops.network import sigmoid
 
 # --- distances -------------------------------------------------------------------------------------------------------
 
@@ -72,11 +73,6 @@ def softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def logistic(x):
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
-
-
 def logit_entropy(x, y):
     return (1 - y) * x + softplus(-x)
 
@@ -103,8 +99,8 @@ def log_poisson(x, y):
 
 binary_entropy = elementwise(binary_entropy, x=lambda g, x, y: g * (x - y) / np.maximum((1 - x) * x, LEAST_VARIANCE),
                                              y=lambda g, x: g * (log_of_rest(x) - log(x)))
-logit_entropy  = elementwise(logit_entropy,  x=lambda g, x, y: g * (logistic(x) - y), y=lambda g, x: -g * x)
-soft_margin    = elementwise(soft_margin,    x=lambda g, x, y: -g * y * logistic(-x * y), y=lambda g, x, y: -g * x * logistic(-x * y))
+logit_entropy  = elementwise(logit_entropy,  x=lambda g, x, y: g * (sigmoid(x) - y), y=lambda g, x: -g * x)
+soft_margin    = elementwise(soft_margin,    x=lambda g, x, y: -g * y * sigmoid(-x * y), y=lambda g, x, y: -g * x * sigmoid(-x * y))
 divergence     = elementwise(divergence,     x=lambda g, y: -g * y, y=lambda g, x, y: g * (np.where(y > 0, log_of_positive(y) + 1, -np.inf) - x))
 log_divergence = elementwise(log_divergence, x=lambda g, y: -g * np.exp(y), y=lambda g, x, y: g * np.exp(y) * (1 + y - x))
 log_poisson    = elementwise(log_poisson,    x=lambda g, x, y: g * (np.exp(x) - y), y=lambda g, x: -g * x)

@@ -6,7 +6,7 @@ different lengths are sorted, the longest first; the short ones just end earlier
 `composed` says what is computed, with recorded operations. The first derivative comes from a kernel that runs through the steps; where that
 is differentiated again, `composed` runs, and the graph of it does the rest.
 
-Read next: nn/rnn.py, the layers; csrc/kernels/recurrent.pyx.
+Read next: ../nn/rnn.py, the layers; csrc/kernels/recurrent.pyx.
 """
 
 from itertools import accumulate, pairwise

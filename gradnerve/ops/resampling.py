@@ -2,6 +2,8 @@
 
 Interpolation, and padding that repeats what is there, are such maps. Their transpose, which the derivative needs, is one as well, so that
 one operation has derivatives of any order.
+
+Read next: sampling.py.
 """
 
 from functools import cached_property

@@ -4,6 +4,8 @@ The three operations are the three ways to read one product of pixels x, weights
 each is linear in both of its arrays, so that they are the derivatives of one another.
 
 Shapes: x (N, C, pixels), y (N, C, results), weights and places (N, taps, results); a place of -1 is outside, where pixels are 0.
+
+Read next: ../nn/functional/resampling.py.
 """
 
 import numpy as np

@@ -22,6 +22,7 @@ MEMORY = 1 << 23  # bytes of tiles that a thread may need
 G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 FILTERS = {dtype: np.kron(G, G).astype(dtype) for dtype in "fd"}  # (16, 9): the same for a filter in one row
 
+
 def serves(x, shape, dtype, stride, padding, dilation, groups):
     """Whether this is the way for a convolution of x with filters of this shape."""
     if shape[2:] != (3, 3) or groups > 1 or max(stride) > 1 or max(dilation) > 1 or not x.dtype == dtype in ("f", "d"):

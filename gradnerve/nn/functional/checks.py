@@ -6,6 +6,8 @@ Read next: activations.py.
 from gradnerve._engine import ShapeError
 from gradnerve.ops.reductions import mean, sum
 
+AXES = ("L", "H, W", "D, H, W")  # of sequences, images and volumes
+
 
 def rows(arrays):
     """The lines of an error that show what came: name, shape and dtype of each array."""
@@ -33,6 +35,11 @@ REDUCTIONS = {"none": lambda each: each, "mean": mean, "sum": sum}
 
 def reduced(each, reduction, name):
     """The loss of all elements: their mean, their sum, or each by itself."""
+    return REDUCTIONS[known(reduction, name)](each)
+
+
+def known(reduction, name):
+    """The word, if it is one."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-    return REDUCTIONS[reduction](each)
+    return reduction

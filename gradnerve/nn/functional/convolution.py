@@ -7,13 +7,12 @@ Read next: ../../ops/convolution.py; pooling.py.
 
 import math
 
-from gradnerve.nn.functional.checks import require, rows, tuple_of
+from gradnerve.nn.functional.checks import AXES, require, rows, tuple_of
 from gradnerve.ops import convolution as ops
 from gradnerve.ops.shapes import expand_dims, reshape, squeeze
 from gradnerve.ops.values import tensor_like
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]
-AXES = ("L", "H, W", "D, H, W")
 
 
 def sizes(name, n, **options):

@@ -12,8 +12,7 @@ Read next: ../loss.py.
 import numpy as np
 
 from gradnerve._engine import TensorBase
-from gradnerve.nn.functional.checks import require
-from gradnerve.nn.functional.losses import known
+from gradnerve.nn.functional.checks import known, require
 from gradnerve.ops.network import check_labels
 from gradnerve.ops.reductions import mean, sum
 from gradnerve.ops.shapes import reshape

@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 
-from gradnerve._engine import TensorBase
 from gradnerve.nn.functional.checks import require
 from gradnerve.ops import reductions
 from gradnerve.ops.elementwise import clip
 from gradnerve.ops.indexing import getitem
 from gradnerve.ops.linalg import p_norm
+from gradnerve.ops.losses import at_least
 from gradnerve.ops.reductions import kept, root, sum
 from gradnerve.ops.shapes import astype, broadcast_to, moveaxis, reshape
 from gradnerve.ops.values import tensor_like
@@ -46,7 +46,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
     names_axis("cosine_similarity", dim, len(shape), x1=x1, x2=x2)
     axis = dim if shape else None
     x1, x2 = (x if x.shape == shape else broadcast_to(x, shape) for x in (x1, x2))
-    x1, x2 = (x / at_least(length(x, 2, axis, True), eps) for x in (x1, x2))
+    x1, x2 = (x / at_least(float(eps))(length(x, 2, axis, True)) for x in (x1, x2))
     return sum(x1 * x2, axis)
 
 
@@ -119,9 +119,3 @@ def length(x, p, axis, keepdims):
         out = p_norm(x, p, -1)
         return reshape(out, shape) if keepdims else out
     return p_norm(x, p, axis, keepdims)
-
-
-def at_least(lengths, eps):
-    """Not less than `eps`, which PyTorch's derivatives take no notice of."""
-    known = lengths.detach() if isinstance(lengths, TensorBase) else lengths
-    return lengths + np.maximum(eps - known, 0)

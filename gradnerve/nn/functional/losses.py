@@ -17,7 +17,7 @@ import warnings
 import numpy as np
 
 from gradnerve.kernels import softmax as kernel
-from gradnerve.nn.functional.checks import reduced, require
+from gradnerve.nn.functional.checks import known, reduced, require
 from gradnerve.ops import losses as ops
 from gradnerve.ops.indexing import getitem
 from gradnerve.ops.network import all_of, check_labels, class_weights, counted, cross_entropy, legacy, sigmoid, without_ignored
@@ -68,10 +68,16 @@ def weighted(each, input, weight, reduction, name):
     """The loss of elements that count differently; their mean is that by the weights."""
     if weight is None:
         return reduced(each, reduction, name)
-    weight = cast(weight, input)
-    require(weight.shape == input.shape, f"{name}: weight must have the shape of input", input=input, weight=weight)
+    weight = weight_of(input, weight, name)
     each = each * weight
     return sum(each) / sum(weight) if reduction == "mean" else reduced(each, reduction, name)
+
+
+def weight_of(input, weight, name):
+    """A weight for each element."""
+    weight = cast(weight, input)
+    require(weight.shape == input.shape, f"{name}: weight must have the shape of input", input=input, weight=weight)
+    return weight
 
 
 # --- distances -------------------------------------------------------------------------------------------------------
@@ -124,11 +130,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
         raise ValueError(f"huber_loss: delta must be positive, not {delta!r}")
     input, target = pair(input, target, "huber_loss")
     each = ops.huber(float(delta))(input, target)
-    if weight is not None:
-        weight = cast(weight, input)
-        require(weight.shape == input.shape, "huber_loss: weight must have the shape of input", input=input, weight=weight)
-        each = each * weight
-    return reduced(each, reduction, "huber_loss")
+    return reduced(each if weight is None else each * weight_of(input, weight, "huber_loss"), reduction, "huber_loss")
 
 
 # --- classes ---------------------------------------------------------------------------------------------------------
@@ -169,13 +171,6 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
         each = each * weight
     reduction = chosen(size_average, reduce, reduction)
     return reduced(each, reduction, "nll_loss") if counts is weight is None else all_of(each, weight, counts, known(reduction, "nll_loss"))
-
-
-def known(reduction, name):
-    """The word, if it is one."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', not {reduction!r}")
-    return reduction
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):

@@ -12,15 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from gradnerve.nn.functional.checks import require, rows, tuple_of
+from gradnerve.nn.functional.checks import AXES, require, rows, tuple_of
 from gradnerve.ops.network import relu
 from gradnerve.ops.pooling import dividing, max_places, sliding, take_planes, window_count, window_sum
 from gradnerve.ops.reductions import mean
 from gradnerve.ops.values import tensor_like
 
 __all__ = [f"{name}_pool{n}d" for name in ("max", "avg", "adaptive_avg", "adaptive_max", "lp") for n in (1, 2, 3)]
-
-AXES = ("L", "H, W", "D, H, W")
 
 # --- arguments -------------------------------------------------------------------------------------------------------
 

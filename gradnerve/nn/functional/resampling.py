@@ -11,6 +11,7 @@ from math import floor, prod
 import numpy as np
 
 from gradnerve.functional import stop_gradient
+from gradnerve.nn.functional import pooling
 from gradnerve.nn.functional.checks import require
 from gradnerve.ops.indexing import getitem
 from gradnerve.ops.resampling import Taps, picked, resample
@@ -52,8 +53,6 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     require(min(sizes) > 0 and min(input.shape[1:]) > 0,
             f"interpolate: images must have at least one pixel and one channel; the result would have the size {sizes}", input=input)
     if mode == "area":
-        from gradnerve.nn.functional import pooling  # there, nothing of this file is needed
-
         return getattr(pooling, f"adaptive_avg_pool{len(sizes)}d")(input, sizes)
     if mode in ("nearest", "nearest-exact"):
         maps = (nearest(mode, n, m, s, input.ndim == 4) for n, m, s in zip(input.shape[2:], sizes, scales, strict=True))

@@ -5,8 +5,8 @@ Read next: norms.py.
 
 import numpy as np
 
-from gradnerve._engine import TensorBase
 from gradnerve.nn.functional.checks import require
+from gradnerve.ops.values import value
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
@@ -32,7 +32,7 @@ def vector_to_parameters(vec, parameters):
     >>> layer.bias.tolist()
     [3.0]
     """
-    parameters, values = list(parameters), vec._array if isinstance(vec, TensorBase) else np.asarray(vec)
+    parameters, values = list(parameters), np.asarray(value(vec))
     wanted = sum(p.size for p in parameters)
     require(values.shape == (wanted,), f"vector_to_parameters: takes a vector of {wanted} elements, as many as the parameters have", vec=values)
     for p, part in zip(parameters, np.split(values, np.cumsum([p.size for p in parameters])[:-1]) if parameters else [], strict=True):
