@@ -102,6 +102,14 @@ cdef ndarray new_array(int ndim, npy_intp* dims, int typenum):
         return cnp.PyArray_SimpleNew(ndim, dims, typenum)
 
 
+cdef ndarray array_of_shape(tuple shape, int typenum):
+    cdef npy_intp dims[MAX_DIMS]
+    cdef int k
+    for k in range(<int>len(shape)):
+        dims[k] = shape[k]
+    return new_array(<int>len(shape), dims, typenum)
+
+
 cdef PyObject* from_pool(int stack) noexcept:
     """The array on top of a stack, with the pool's reference to it; NULL if there is none."""
     global pooled

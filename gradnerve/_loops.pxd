@@ -102,5 +102,6 @@ cdef bint all_finite(ndarray a) except -1
 cdef bint trouble() except -1
 cdef void clear_trouble() noexcept
 cdef ndarray new_array(int ndim, npy_intp* dims, int typenum)
+cdef ndarray array_of_shape(tuple shape, int typenum)       # the same for a shape of Python's
 cdef void recycle(PyObject* value) noexcept
 cdef char* take_scratch(npy_intp size, PyObject** owner) except NULL     # so many bytes, until the owner is recycled

@@ -4,7 +4,7 @@ from libc.math cimport INFINITY
 cimport numpy as cnp
 from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
-from gradnerve._loops cimport Kernel, Matrix, find_loop, matmul_loops, matrix, multiply, new_array, trouble, well_behaved
+from gradnerve._loops cimport Kernel, Matrix, array_of_shape, find_loop, matmul_loops, matrix, multiply, new_array, trouble, well_behaved
 from gradnerve._program cimport share, threads
 
 import numpy as np
@@ -181,26 +181,20 @@ cdef void differentiate_head(Job* job, npy_intp n, Real* weights) noexcept nogil
     multiply(job.matmul, transposed(by_rows), head(&job.q, job, n), head(&job.dk, job, n), job.keys, job.rows, job.width)
 
 
-cdef void attend_part(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef Job* j = <Job*>job
-    cdef char* scratch = j.scratch + thread * j.room
+cdef void run_part(void* what, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Some heads: their results, or if there is room for gradients, these."""
+    cdef Job* job = <Job*>what
+    cdef char* scratch = job.scratch + thread * job.room
     cdef Py_ssize_t n
     for n in range(first, last):
-        if j.single:
-            attend_head(j, n, <float*>scratch)
+        if job.dq.data == NULL and job.single:
+            attend_head(job, n, <float*>scratch)
+        elif job.dq.data == NULL:
+            attend_head(job, n, <double*>scratch)
+        elif job.single:
+            differentiate_head(job, n, <float*>scratch)
         else:
-            attend_head(j, n, <double*>scratch)
-
-
-cdef void differentiate_part(void* job, int thread, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    cdef Job* j = <Job*>job
-    cdef char* scratch = j.scratch + thread * j.room
-    cdef Py_ssize_t n
-    for n in range(first, last):
-        if j.single:
-            differentiate_head(j, n, <float*>scratch)
-        else:
-            differentiate_head(j, n, <double*>scratch)
+            differentiate_head(job, n, <double*>scratch)
 
 
 cdef bint run(Job* job, object q, object k, object v, object mask, double scale, object out, tuple gradients) except -1:
@@ -229,7 +223,7 @@ cdef bint run(Job* job, object q, object k, object v, object mask, double scale,
     scratch = new_array(1, &room, typenum)
     job.scratch = <char*>cnp.PyArray_DATA(scratch)
     with nogil:
-        share(differentiate_part if job.dq.data != NULL else attend_part, job, n, 1 if n * size >= SHARED else max(n, 1))
+        share(run_part, job, n, 1 if n * size >= SHARED else max(n, 1))
     return not trouble()
 
 
@@ -251,8 +245,4 @@ def differentiate(g, q, k, v, mask, double scale, dq, dk, dv):
 
 def empty(tuple shape, like):
     """An array like another one in dtype, from the pool, in C order; its values are anything."""
-    cdef npy_intp dims[64]
-    cdef int k
-    for k in range(<int>len(shape)):
-        dims[k] = shape[k]
-    return new_array(<int>len(shape), dims, cnp.PyArray_TYPE(like))
+    return array_of_shape(shape, cnp.PyArray_TYPE(like))

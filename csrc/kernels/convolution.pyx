@@ -9,7 +9,8 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 from numpy cimport ndarray, npy_intp
 
-from gradnerve._loops cimport ALONE, Kernel, Matrix, matmul_loops, matrix, multiply, multiply_alone, new_array, recycle, take_scratch
+from gradnerve._loops cimport (ALONE, Kernel, Matrix, array_of_shape, matmul_loops, matrix, multiply, multiply_alone, new_array, recycle,
+                               take_scratch)
 from gradnerve._program cimport Part, share, threads
 
 cnp.import_array()
@@ -166,7 +167,7 @@ def spread(y, size, kernel, stride, padding, dilation):
     if not is_real(y) or y.ndim != 3 or not fill(&a, size, kernel, stride, padding, dilation) or y.shape[2] != a.count:
         return None
     cdef ndarray cols = cnp.PyArray_GETCONTIGUOUS(y)
-    cdef ndarray out = images(cols.shape[0], cols.shape[1] // a.elements, size, cnp.PyArray_TYPE(cols))
+    cdef ndarray out = array_of_shape((cols.shape[0], cols.shape[1] // a.elements, *size), cnp.PyArray_TYPE(cols))
     cdef npy_intp planes = out.shape[0] * out.shape[1]
     a.image, a.columns, a.itemsize = cnp.PyArray_BYTES(out), cnp.PyArray_BYTES(cols), cnp.PyArray_ITEMSIZE(cols)
     with nogil:
@@ -176,14 +177,6 @@ def spread(y, size, kernel, stride, padding, dilation):
 
 cdef bint is_real(x) except -1:
     return isinstance(x, ndarray) and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE) and x.dtype.isnative
-
-
-cdef ndarray images(npy_intp n, npy_intp channels, size, int typenum):
-    cdef npy_intp* shape = [n, channels, 1, 1, 1]
-    cdef int k
-    for k in range(<int>len(size)):
-        shape[2 + k] = size[k]
-    return new_array(2 + <int>len(size), shape, typenum)
 
 
 # ---------------------------------------------------------------------------------------- with the products of matrices
@@ -355,7 +348,7 @@ def convolve(x, weight, *geometry):
         return None
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(x), filters = cnp.PyArray_GETCONTIGUOUS(weight)
     cdef npy_intp* places = [job.a.places[0], job.a.places[1], job.a.places[2]]
-    cdef ndarray out = images(image.shape[0], filters.shape[0], [places[k] for k in range(5 - image.ndim, 3)], cnp.PyArray_TYPE(image))
+    cdef ndarray out = array_of_shape((image.shape[0], filters.shape[0], *[places[k] for k in range(5 - image.ndim, 3)]), cnp.PyArray_TYPE(image))
     job.n, job.a.image, job.weight, job.y = image.shape[0], cnp.PyArray_BYTES(image), cnp.PyArray_BYTES(filters), cnp.PyArray_BYTES(out)
     run(&job, CONVOLVE, cnp.PyArray_TYPE(image))
     return out
@@ -367,7 +360,7 @@ def convolve_back(y, weight, size, *geometry):
     if not describe(&job, y, weight, weight.shape, size, geometry):
         return None
     cdef ndarray gradient = cnp.PyArray_GETCONTIGUOUS(y), filters = cnp.PyArray_GETCONTIGUOUS(weight)
-    cdef ndarray out = images(gradient.shape[0], job.channels * job.groups, size, cnp.PyArray_TYPE(gradient))
+    cdef ndarray out = array_of_shape((gradient.shape[0], job.channels * job.groups, *size), cnp.PyArray_TYPE(gradient))
     job.n, job.a.image, job.weight, job.y = out.shape[0], cnp.PyArray_BYTES(out), cnp.PyArray_BYTES(filters), cnp.PyArray_BYTES(gradient)
     run(&job, RETURN, cnp.PyArray_TYPE(gradient))
     return out
@@ -379,7 +372,7 @@ def sums(x, y, weight_shape, *geometry):
     if not describe(&job, x, y, weight_shape, x.shape[2:], geometry):
         return None
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(x), gradient = cnp.PyArray_GETCONTIGUOUS(y)
-    cdef ndarray out = images(weight_shape[0], weight_shape[1], weight_shape[2:], cnp.PyArray_TYPE(image))
+    cdef ndarray out = array_of_shape(tuple(weight_shape), cnp.PyArray_TYPE(image))
     job.n, job.a.image, job.weight, job.y = image.shape[0], cnp.PyArray_BYTES(image), cnp.PyArray_BYTES(out), cnp.PyArray_BYTES(gradient)
     run(&job, SUM, cnp.PyArray_TYPE(image))
     return out

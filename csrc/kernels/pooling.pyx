@@ -13,7 +13,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 from numpy cimport ndarray, npy_intp
 
-from gradnerve._loops cimport new_array, product
+from gradnerve._loops cimport array_of_shape, product
 from gradnerve._program cimport Part, share
 
 cnp.import_array()
@@ -436,17 +436,6 @@ cdef ndarray contiguous(x):
     return <ndarray>cnp.PyArray_GETCONTIGUOUS(x) if isinstance(x, ndarray) else None
 
 
-cdef ndarray like(ndarray a, int lead, shape, int typenum):
-    """An array with the first axes of this one, and further ones."""
-    cdef npy_intp dims[64]
-    cdef int k, n = len(shape)
-    for k in range(lead):
-        dims[k] = cnp.PyArray_DIM(a, k)
-    for k in range(n):
-        dims[lead + k] = shape[k]
-    return new_array(lead + n, dims, typenum)
-
-
 cdef ndarray over_windows(Kind kind, x, windows):
     """A result for every plane of x, or None."""
     cdef Job job
@@ -462,7 +451,7 @@ cdef ndarray over_windows(Kind kind, x, windows):
     count = product(lead, cnp.PyArray_DIMS(a))
     if not start(&job, kind, a, prod(windows.size), prod(windows.shape)) or not read_windows(&job, windows, count):
         return None
-    out = like(a, lead, shape, cnp.NPY_INT64 if kind == SEARCH else job.typenum)
+    out = array_of_shape((<object>a).shape[:lead] + tuple(shape), cnp.NPY_INT64 if kind == SEARCH else job.typenum)
     job.out = <char*>cnp.PyArray_DATA(out)
     job.found = <int64_t*>job.out
     return out if all_planes(&job, count) else None
@@ -497,7 +486,7 @@ cdef ndarray at_places(Kind kind, x, places, int n, shape, bint adds):
     mine = prod(shape) if kind == PUT else product(n, cnp.PyArray_DIMS(a) + lead)
     if not start(&job, kind, a, mine, theirs):
         return None
-    out = like(a, lead, shape, job.typenum)
+    out = array_of_shape((<object>a).shape[:lead] + tuple(shape), job.typenum)
     job.out, job.places, job.adds = <char*>cnp.PyArray_DATA(out), <int64_t*>cnp.PyArray_DATA(b), adds
     return out if all_planes(&job, count) else None
 

@@ -8,8 +8,8 @@ from libc.string cimport memset
 cimport numpy as cnp
 from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
-from gradnerve._loops cimport (RELEASE_GIL, Kernel, Matrix, find_loop, matmul_loops, matrix as matrix_of, multiply, new_array, product, trouble,
-                               well_behaved)
+from gradnerve._loops cimport (RELEASE_GIL, Kernel, Matrix, array_of_shape, find_loop, matmul_loops, matrix as matrix_of, multiply, new_array,
+                               product, trouble, well_behaved)
 from gradnerve._program cimport multiply_together, share, threads
 
 import numpy as np
@@ -125,14 +125,10 @@ def add_rows(out, numbers, x):
 
 def sum_rows(tuple shape, numbers, x):
     """Zeros of the shape, with `x` added at the rows of these numbers; None where `add_rows` would not do it."""
-    cdef npy_intp dims[64]
-    cdef int k
     cdef ndarray out
     if not (cnp.PyArray_CheckExact(x) and takes(x, numbers) and 0 < len(shape) <= 64 and fits(shape, numbers, x, x.dtype)):
         return None
-    for k in range(<int>len(shape)):
-        dims[k] = shape[k]
-    out = new_array(<int>len(shape), dims, cnp.PyArray_TYPE(x))
+    out = array_of_shape(shape, cnp.PyArray_TYPE(x))
     return out if run(out, cnp.PyArray_GETCONTIGUOUS(numbers), as_matrix(x, numbers), True) else None
 
 

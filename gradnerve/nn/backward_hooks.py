@@ -10,6 +10,7 @@ import numpy as np
 from gradnerve import _engine, tree
 from gradnerve._engine import TensorBase, wrap
 from gradnerve._general import Custom
+from gradnerve.ops.values import wanted
 from gradnerve.own import packed
 
 
@@ -26,7 +27,7 @@ class Watch:
         self.on = bool(self.before or self.hooks) and _engine.recording()
 
     def arguments(self, args):
-        self.places = [k for k, a in enumerate(args) if tracked(a)]
+        self.places = [k for k, a in enumerate(args) if wanted(a)]
         self.inputs = tuple(map(zeros, args)) if self.places else (None,) * len(args)
         if not self.on or not self.hooks or not self.places:
             return args
@@ -39,7 +40,7 @@ class Watch:
         if not self.on:
             return result
         leaves, rebuild = tree.flatten(result)
-        places = [k for k, leaf in enumerate(leaves) if tracked(leaf)]
+        places = [k for k, leaf in enumerate(leaves) if wanted(leaf)]
         if not places:
             return result
         empty = tuple(map(zeros, leaves))
@@ -71,10 +72,6 @@ class Watch:
             inputs = replaced(inputs, hook(self.module, inputs, self.outputs), "register_full_backward_hook")
         self.outputs = ()  # they may be tracked, and lead back to the operation that holds this
         return [inputs[k] for k in self.places]
-
-
-def tracked(x):
-    return isinstance(x, TensorBase) and x.requires_grad
 
 
 def zeros(x):

@@ -21,7 +21,7 @@ from gradnerve.ops.indexing import getitem
 from gradnerve.ops.linear import linear, linear_bias, linear_input, linear_weight
 from gradnerve.ops.network import relu, sigmoid
 from gradnerve.ops.shapes import reshape
-from gradnerve.ops.values import batched, tracked, value
+from gradnerve.ops.values import batched, tracked, value, wanted
 
 # --- steps: from what the inputs and the states before give to the gates, to the new states --------------------------
 
@@ -218,7 +218,3 @@ class Run:
         found = _sweep.gradients([row], inputs, [g if again else wrap(g, owned=True)], recorded=again, ends=inputs)
         by_row = {t._row: share for t, share in zip(inputs, found, strict=True)}
         return [by_row.pop(a._row, None) if isinstance(a, TensorBase) else None for a in self.links]  # once, where one is two arguments
-
-
-def wanted(a):
-    return isinstance(a, TensorBase) and a.requires_grad

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradnerve._engine import TensorBase, holds_tensors, recording
 
-__all__ = ["any_tensor", "array_of", "batched", "holds_tensors", "of_all_examples", "stand_in", "tensor_like", "tracked", "value", "values"]
+__all__ = ["any_tensor", "array_of", "batched", "holds_tensors", "of_all_examples", "stand_in", "tensor_like", "tracked", "value", "values", "wanted"]
 
 
 def any_tensor(*xs):
@@ -25,9 +25,14 @@ def stand_in(x):
     return np.zeros(x.shape, x.dtype) if batched(x) else value(x)
 
 
+def wanted(x):
+    """Whether this is a Tensor to which gradients flow."""
+    return isinstance(x, TensorBase) and x.requires_grad
+
+
 def tracked(*xs):
     """Whether what is computed from these is recorded."""
-    return recording() and any(isinstance(x, TensorBase) and x.requires_grad for x in xs)
+    return recording() and any(map(wanted, xs))
 
 
 def value(x):
