@@ -184,6 +184,20 @@ cdef class Recording:
         return decorated
 
 
+def touched(list tensors not None):
+    """Those whose gradient somebody has touched, with their values to be updated in place, and their gradients to be read: three lists."""
+    cdef list found = [], values = [], gradients = []
+    cdef TensorBase t, keeper
+    for t in tensors:
+        keeper = gradient_keeper(t)
+        if keeper.gradient is None or keeper.flags & BLANK and not np.any(keeper.gradient):
+            continue
+        found.append(t)
+        values.append(escape(t))
+        gradients.append(keeper.gradient)
+    return found, values, gradients
+
+
 def last_node():
     """The number of the node that was made last: later ones have larger numbers."""
     return last_number
@@ -429,6 +443,7 @@ cdef class TensorBase:
             return t.gradient
         if t.gradient is None:
             t.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
+            t.flags |= BLANK
         elif t.flags & BORROWED and (held_elsewhere(<PyObject*>t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
             t.gradient = cnp.PyArray_NewCopy(t.gradient, cnp.NPY_CORDER)
         t.flags &= ~BORROWED
@@ -437,7 +452,8 @@ cdef class TensorBase:
     @grad.setter
     def grad(self, value):
         cdef TensorBase t = gradient_keeper(self)
-        if value is not None and value is t.gradient and not t.flags & BORROWED:
+        if value is not None and value is t.gradient and not t.flags & BORROWED:  # p.grad += x
+            t.flags &= ~BLANK
             return
         if self.node == NOTHING and value is not None:
             raise GraphError("grad: this tensor does not require grad; make it with requires_grad=True")
@@ -452,7 +468,7 @@ cdef class TensorBase:
             t.gradient = np.array(value, self.array.dtype, order="C")
         else:
             drop_gradient(t)
-        t.flags &= ~BORROWED
+        t.flags &= ~(BORROWED | BLANK)
 
     # ------------------------------------------------------------------------------------------------ the graph
 
@@ -514,9 +530,9 @@ cdef class TensorBase:
 
     def _link(self):
         """A second tensor for the same value, which later changes of this one do not reach."""
-        cdef ndarray array = value_of(self)
-        if exposed(self):
-            array = cnp.PyArray_NewCopy(array, cnp.NPY_KEEPORDER)
+        cdef ndarray array
+        value_of(self)
+        array = cnp.PyArray_NewCopy(self.array, cnp.NPY_KEEPORDER) if exposed(self) else self.array     # asked before we hold it, too
         return new_tensor(array) if self.node == NOTHING else linked(array, self.node)
 
     def detach(self):

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, array_in, explained, exposed,
+from gradnerve._engine cimport (BLANK, BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, array_in, explained, exposed,
                                 give_row, helper, holder, holds_tensors, involves_complex, is_batched, is_inexact, is_recording,
                                 keep_result, link_value, linked, new_tensor,
                                 parameters_of, row_of, saved_tensor, value_of)
@@ -411,11 +411,11 @@ cdef class HandMade(Operation):
             arguments.append(tables.edges[edge].argument)
             edge = tables.edges[edge].next
         involved = list({id(t): t for t in [child, *parents]}.values())
-        before = [((<TensorBase>t).gradient, (<TensorBase>t).flags & BORROWED) for t in involved]
+        before = [((<TensorBase>t).gradient, (<TensorBase>t).flags & (BLANK | BORROWED)) for t in involved]
         try:
             for t in involved:
                 parent = t
-                parent.gradient, parent.flags = None, parent.flags & ~BORROWED
+                parent.gradient, parent.flags = None, parent.flags & ~(BLANK | BORROWED)
             child.gradient = np.array(g)
             function()
             shares, seen = {}, set()
@@ -424,9 +424,9 @@ cdef class HandMade(Operation):
                 shares[argument] = None if t in seen else parent.gradient       # x * x: both edges' shares are in one .grad
                 seen.add(t)
         finally:
-            for t, (gradient, borrowed) in zip(involved, before):
+            for t, (gradient, flags) in zip(involved, before):
                 parent = t
-                parent.gradient, parent.flags = gradient, parent.flags & ~BORROWED | borrowed
+                parent.gradient, parent.flags = gradient, parent.flags & ~(BLANK | BORROWED) | flags
         return tuple([shares.get(k) for k in range(max(shares) + 1)])
 
 

@@ -194,7 +194,7 @@ cdef void drop_hooks(int32_t row) noexcept:
 # ---------------------------------------------------------------------------------------------- seen from Python
 
 NODE_DTYPE = np.dtype([("row", "i4"), ("operation", "U24"), ("shape", "U32"), ("dtype", "U12"), ("uses", "i4"),
-                       ("first_edge", "i4"), ("freed", "?")])
+                       ("first_edge", "i4"), ("freed", "?"), ("number", "i8")])
 EDGE_DTYPE = np.dtype([("edge", "i4"), ("child", "i4"), ("argument", "i4"), ("parent", "i4")])
 
 
@@ -214,13 +214,24 @@ cdef tuple describe(int32_t row):
     cdef Node* node = &tables.nodes[row]
     operation = "leaf" if node.operation == NULL else (<object>node.operation).name
     return (row, operation, str(shape_tuple(row)), cnp.PyArray_DescrFromType(node.typenum).name,
-            node.uses, node.edges, bool(node.state & FREED))
+            node.uses, node.edges, bool(node.state & FREED), node.number)
+
+
+cdef int check_row(int32_t row) except -1:
+    if not 0 <= row < tables.node_top or tables.nodes[row].uses == 0:
+        raise IndexError(f"row {row} is not in use")
+    return 0
+
+
+def saved_by(int32_t row):
+    """What a row has saved for the derivatives, for reading only: arrays, numbers, and what general operations put them in."""
+    check_row(row)
+    return [<object>tables.nodes[row].saved[slot] for slot in range(SLOTS) if tables.nodes[row].saved[slot] != NULL]
 
 
 def read_tables(int32_t root):
     """The rows reachable from `root`, children before parents, as two structured arrays: ``(nodes, edges)``."""
-    if not 0 <= root < tables.node_top or tables.nodes[root].uses == 0:
-        raise IndexError(f"row {root} is not in use")
+    check_row(root)
     cdef list rows = [root]
     cdef set seen = {root}
     cdef list edges = []

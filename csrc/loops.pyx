@@ -60,6 +60,7 @@ cdef PyObject* pool[STACKS][DEPTH]
 cdef int pool_top[STACKS]
 cdef npy_intp pooled = 0         # bytes
 cdef int next_to_drop = 0        # a stack
+cdef npy_intp largest = LARGEST  # -1 while no array is kept
 
 for _num in range(TYPES):
     _dtype = cnp.PyArray_DescrFromType(_num)
@@ -130,6 +131,16 @@ def empty_pool():
     return before
 
 
+def keep_arrays(bint on):
+    """Whether arrays that nobody needs any more are kept to be used again; off, the pool is emptied, too. Returns what it was."""
+    global largest
+    before = largest >= 0
+    largest = LARGEST if on else -1
+    if not on:
+        empty_pool()
+    return before
+
+
 cdef void make_room(npy_intp size) noexcept:
     """Drop arrays of one stack after the other, until so many bytes fit: some stacks hold what NumPy has made, and nobody asks for."""
     global next_to_drop
@@ -148,7 +159,7 @@ cdef void recycle(PyObject* value) noexcept:
     if REFCOUNT(value) == 1 and is_array(value):
         typenum = PyArray_TYPE(<PyArrayObject*>value)
         size = bytes_of(value)
-        if (typenum < TYPES and is_plain(value, typenum, NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA) and size <= LARGEST
+        if (typenum < TYPES and is_plain(value, typenum, NPY_ARRAY_CARRAY | NPY_ARRAY_OWNDATA) and size <= largest
                 and (<PyArrayObject_fields*>value).weakreflist == NULL):
             make_room(size)
             stack = stack_of(PyArray_NDIM(<PyArrayObject*>value), PyArray_DIMS(<PyArrayObject*>value), typenum)

@@ -21,7 +21,7 @@ from libc.stdlib cimport free, malloc, realloc
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BORROWED, LOST, Operation, TensorBase, array_in, helper, is_behind_mask, linked, new_tensor, row_of,
+from gradnerve._engine cimport (BLANK, BORROWED, LOST, Operation, TensorBase, array_in, helper, is_behind_mask, linked, new_tensor, row_of,
                                 set_behind_mask, value_of, without_value)
 from gradnerve._graph cimport FREED, HOOKED, MASKED, NOTHING, RETIRED, drop_hooks, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
 from gradnerve._loops cimport (NPY_ARRAY_CARRAY, NPY_ARRAY_OWNDATA, PyArray_FLAGS, PyArrayObject, add_arrays, all_finite, bytes_of, is_array,
@@ -368,8 +368,9 @@ cdef class Sweep:
                 added.append((t, grad if cnp.PyArray_ISCARRAY_RO(grad) else cnp.PyArray_NewCopy(grad, cnp.NPY_CORDER)))
         for t, grad in fresh:
             t.gradient = grad
-            t.flags |= BORROWED
+            t.flags = t.flags & ~BLANK | BORROWED
         for t, grad in added:
+            t.flags &= ~BLANK
             add_arrays(t.gradient, grad, True, True)
         return 0
 
@@ -703,4 +704,4 @@ def step(TensorBase t not None):
         edge = tables.edges[edge].next
     for parent, share in zip(parents, shares):
         parent.gradient = np.array(share) if parent.gradient is None else np.asarray(np.add(parent.gradient, share))
-        parent.flags &= ~BORROWED
+        parent.flags &= ~(BLANK | BORROWED)

@@ -8,6 +8,7 @@ cdef enum:          # TensorBase.flags
     ESCAPED = 1     # the array was handed out: somebody may hold it, or a view of it, and write to it
     LOST = 2        # an intermediate that was not kept: there is no value
     BORROWED = 4    # the gradient may be shared with other gradients: copy it before anybody sees it
+    BLANK = 16      # the gradient is zeros that were made for somebody to look at: nobody has touched it, unless there are others by now
     BATCHED = 8     # stands for one example of many, under vmap: it has no value of its own, and operations go to gradnerve/batching.py
 
 cdef enum:

@@ -27,9 +27,11 @@ class Watch:
         self.on = bool(self.before or self.hooks) and _engine.recording()
 
     def arguments(self, args):
+        if not self.on:
+            return args
         self.places = [k for k, a in enumerate(args) if wanted(a)]
         self.inputs = tuple(map(zeros, args)) if self.places else (None,) * len(args)
-        if not self.on or not self.hooks or not self.places:
+        if not self.hooks or not self.places:
             return args
         args = list(args)
         for k, t in zip(self.places, self.passed([args[k] for k in self.places], self.at_inputs), strict=True):
