@@ -41,9 +41,11 @@ from gradnerve.tensor import Tensor, enable_grad, no_grad
 # whatever else NumPy has: ours, or NumPy's own function, which takes Tensors as it is
 globals().update({name: what for name, what in _names.numpys().items() if name not in globals()})
 
-_MODULES = ["array_api", "black_box", "fft", "linalg", "nn", "polynomial", "random", "scipy", "special", "testing", "tree"]
+_MODULES = ["array_api", "black_box", "data", "fft", "fit", "linalg", "nn", "optim", "polynomial", "random", "scipy", "special", "storage",
+            "testing", "tree"]  # fmt: skip
 _ELSEWHERE = {"manual_seed": "random", "poly1d": "polynomial", "check_gradients": "testing", "GradientError": "testing",
-              "numerical_gradient": "black_box", "NumericalGradientWarning": "black_box"}  # fmt: skip
+              "numerical_gradient": "black_box", "NumericalGradientWarning": "black_box", "save": "storage", "load": "storage",
+              "LoadError": "storage"}  # fmt: skip
 
 
 def __getattr__(name):

@@ -15,7 +15,7 @@ from gradnerve._engine import Operation
 
 ROOT = Path(__file__).parents[1]
 README, INTERNALS, CI = ROOT / "README.md", ROOT / "docs" / "internals.md", ROOT / ".ci" / "run"
-OWN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("masks", "networks", "own_operations")]
+OWN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("masks", "networks", "own_operations", "training")]
 PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md", *OWN_PAGES]
 KERNELS = [path.stem for path in sorted((ROOT / "csrc" / "kernels").glob("*.pyx"))]
 COMPILED = [f"_{path.stem}" for path in sorted((ROOT / "csrc").glob("*.pyx"))] + [f"kernels.{name}" for name in KERNELS]
@@ -37,8 +37,9 @@ def blocks(path):
 
 
 @pytest.mark.parametrize("page", [README, INTERNALS, *OWN_PAGES], ids=lambda page: page.name)
-def test_snippets_print_what_is_shown(page, capsys):
+def test_snippets_print_what_is_shown(page, capsys, tmp_path, monkeypatch):
     """All Python blocks of a page run, in order and in one namespace; a text block right after one is what it prints."""
+    monkeypatch.chdir(tmp_path)  # a snippet may save a file
     names, found = {"__name__": "snippets"}, blocks(page)
     registered = dict(gn.ops.define.operations), dict(gn.ops.define.implementations)
     try:
@@ -91,8 +92,8 @@ def public(holder):
 
 MODULES = {"batching", "creation", "dispatch", "functional", "implicit", "inplace", "ops", "own", "recompute", "tensor",
            "tree"}  # `graph` is the function  # fmt: skip
-NAMESPACES = {"array_api", "black_box", "diagnoses", "differences", "fft", "kernels", "linalg", "nn", "polynomial", "random", "scipy", "special",
-              "testing"}  # fmt: skip
+NAMESPACES = {"array_api", "black_box", "data", "diagnoses", "differences", "fft", "fit", "kernels", "linalg", "nn", "optim", "polynomial", "random",
+              "scipy", "special", "storage", "testing"}  # fmt: skip
 OWN = """Tensor GraphError ShapeError graph no_grad enable_grad custom_gradient
     grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp vmap BatchWarning stop_gradient
     Function checkpoint checkpoint_sequential fixed_point root ConvergenceError
@@ -109,7 +110,7 @@ def test_public_names_are_numpys_or_listed():
         assert what is getattr(np, name, None) or getattr(made_in, "__module__", "").startswith("gradnerve.") or hasattr(what, "__wrapped__"), name
 
 
-@pytest.mark.parametrize("holder", [gn, gn.Tensor, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils], ids=lambda holder: holder.__name__)
+@pytest.mark.parametrize("holder", [gn, gn.Tensor, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils, gn.optim, gn.optim.lr_scheduler, gn.data, gn.fit], ids=lambda holder: holder.__name__)
 def test_public_names_have_docstrings(holder):
     bare = {name for name, what in public(holder) if not inspect.getdoc(what) and not stands_for_ndarray(holder, name)}
     assert not bare
@@ -136,7 +137,7 @@ def test_names_in_readme_exist():
     names = set(re.findall(r"\bgn\.([a-zA-Z_]\w*)", text))
     table = text.split("## What works today")[1].split("## How it compares")[0]
     names |= set(re.findall(r"`([a-z_0-9]+)`", table)) - {"_prev", "_backward", "copy", "argnums"}
-    places = [gn, gn.fft, gn.linalg, gn.random.Generator, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils]
+    places = [gn, gn.fft, gn.linalg, gn.random.Generator, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils, gn.optim, gn.data]
     assert not {name for name in names if not any(hasattr(place, name) for place in places)}
 
 

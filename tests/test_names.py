@@ -166,8 +166,9 @@ def test_integer_ufuncs(name):
 def test_names_out_of_scope_say_why(name):
     if name == "isnat":
         pytest.skip("a ufunc, which says itself that it takes dates")
-    with pytest.raises(AttributeError, match=rf"gradnerve has no {name}: .{{20,}}"):
-        getattr(gn, name)
+    if name not in ("load", "save"):  # those of gn are for dicts of arrays
+        with pytest.raises(AttributeError, match=rf"gradnerve has no {name}: .{{20,}}"):
+            getattr(gn, name)
     function = getattr(np, name, None)
     if hasattr(function, "_implementation"):
         signature = inspect.signature(function).parameters.values()

@@ -501,3 +501,15 @@ def test_lists_and_dicts_of_parameters():
     assert table.popitem()[0] == "a" and table.copy()["b"] is table["b"]
     with pytest.raises(KeyError, match="another attribute"):
         table["training"] = np.ones(1)
+
+
+def test_states_of_older_files_are_loaded():
+    """From before PyTorch counted the batches of a norm, and from before it had tensors without axes."""
+    norm = gn.nn.BatchNorm1d(3)
+    state = {name: array + 1 for name, array in norm.state_dict().items()}
+    assert norm.load_state_dict({**state, "num_batches_tracked": np.array([4])}).missing_keys == []
+    assert norm.num_batches_tracked.data == 4
+    del state["num_batches_tracked"]
+    assert norm.load_state_dict(state).missing_keys == []
+    assert norm.num_batches_tracked.data == 4
+    assert norm.weight.data.tolist() == [2, 2, 2]

@@ -46,13 +46,13 @@ def saved(module, prefix):
 def loaded(module, state_dict, strict):
     """Copy the arrays into the module: all or, with an error that lists what is wrong, none."""
     own = dict(entries(module))
-    missing = [path for path in own if path not in state_dict]
+    missing = [path for path in own if path not in state_dict and not path.endswith("num_batches_tracked")]  # older files have no such count
     unexpected = [path for path in state_dict if path not in own]
     problems = []
     for what, paths in (("Missing", missing), ("Unexpected", unexpected)) if strict else ():
         if paths:
             problems.append(f"{what} key(s) in state_dict: {quoted(paths)}. ")
-    arrays = [(path, t, np.asarray(value(state_dict[path]))) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
+    arrays = [(path, t, shaped(np.asarray(value(state_dict[path])), t)) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
     problems += filter(None, (misfit(path, t, array) for path, t, array in arrays))
     if problems:
         raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(problems))
@@ -62,6 +62,11 @@ def loaded(module, state_dict, strict):
         if not isinstance(t, TensorBase) and path in state_dict:
             t.set_extra_state(state_dict[path])
     return IncompatibleKeys(missing, unexpected)
+
+
+def shaped(array, t):
+    """The array; without its axis if it is a number that an older file has with one."""
+    return array.reshape(()) if t.ndim == 0 and array.shape == (1,) else array
 
 
 def quoted(paths):

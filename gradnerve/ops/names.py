@@ -42,7 +42,7 @@ NO_GRADIENT |= functions("matrix_rank", np.linalg) | functions("fftfreq rfftfreq
 WITHOUT_GRADIENT = {f.__name__ for f in NO_GRADIENT}
 
 # what NumPy does beside computing, and what to do instead
-FILES = "it reads or writes files; use it on t.data, or make a Tensor of what it gives"
+FILES = "it reads or writes files; use it on t.data, or make a Tensor of what it gives (gn.save and gn.load are for state dicts)"
 DATES = "dates have no gradient"
 SETTINGS = "it is a setting of NumPy's, no computation; call it as np.{}"
 OBJECTS = "it works on Python objects or bytes, which have no gradient; write the function with NumPy's"

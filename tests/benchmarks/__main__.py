@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from tests.benchmarks import cases, cases_of_functions, cases_of_networks, endurance, report, rivals
+from tests.benchmarks import cases, cases_of_functions, cases_of_networks, cases_of_updates, endurance, report, rivals
 from tests.benchmarks.measure import measure
 
 # name: (measure, print, aims)
@@ -23,7 +23,7 @@ def parse(arguments, names):
 
 
 def main(arguments=None):
-    by_name = {case.name: case for module in (cases, cases_of_functions, cases_of_networks) for case in module.all_cases()}
+    by_name = {case.name: case for module in (cases, cases_of_functions, cases_of_networks, cases_of_updates) for case in module.all_cases()}
     options = parse(arguments, [*by_name, *LONG_RUNS])
     chosen = options.case or [*by_name, *LONG_RUNS]
     rounds, slot = (5, 0.005) if options.quick else (21, 0.03)

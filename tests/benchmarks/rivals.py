@@ -383,6 +383,35 @@ class PyTorchNetworks(Networks):
         return torch.tensor(array)
 
 
+class Updates:
+    """Libraries with optimisers: one step of the case's, with the gradients there."""
+
+    ways = {}
+
+    def __init__(self, case):
+        self.parameters = [self.leaf(array) for array in case.arrays]
+        for p, gradient in zip(self.parameters, case.constants, strict=True):
+            p.grad = self.constant(gradient)
+        optimizers = import_module(f"{self.package}.optim")
+        self.step = getattr(optimizers, case.optimizer)(self.parameters, lr=1e-3, **case.options, **self.ways).step
+
+    def gradients(self):
+        """The parameters after the step."""
+        return [np.asarray(p.data) for p in self.parameters]
+
+
+class GradNerveUpdates(Updates):
+    name, package, leaf, constant = "gradnerve", "gradnerve", GradNerve.leaf, GradNerve.constant
+
+
+class PyTorchForeach(Updates):
+    name, package, leaf, constant, ways = "PyTorch foreach", "torch", PyTorch.leaf, PyTorch.constant, {"foreach": True}
+
+
+class PyTorchFusedUpdates(PyTorchForeach):
+    name, ways = "PyTorch fused", {"fused": True}
+
+
 class NumPyForward:
     """The forward pass alone, nothing recorded: what the numbers themselves cost."""
 
@@ -415,6 +444,7 @@ class NumPyByHand(NumPyForward):
 
 LIBRARIES = [GradNerve, PyTorch, PyTorchFused, Autograd, MyGrad, Micrograd, Jax, JaxJit]
 LIBRARIES_OF_NETWORKS = [GradNerveNetworks, PyTorchNetworks]
+LIBRARIES_OF_UPDATES = [GradNerveUpdates, PyTorchForeach, PyTorchFusedUpdates]
 LIBRARIES_OF_FUNCTIONS = [GradNerveFunctions, TorchFunc, TorchAutograd, Autograd, Jax, JaxJit]
 
 
@@ -440,7 +470,7 @@ def versions():
 
 def runners(case):
     """A runner of the case for every library that is installed and takes part; gradnerve first."""
-    libraries = {"gradient": LIBRARIES, "network": LIBRARIES_OF_NETWORKS}.get(case.computes, LIBRARIES_OF_FUNCTIONS)
+    libraries = {"gradient": LIBRARIES, "network": LIBRARIES_OF_NETWORKS, "update": LIBRARIES_OF_UPDATES}.get(case.computes, LIBRARIES_OF_FUNCTIONS)
     taking_part = [library for library in libraries if library.name in case.libraries and installed(library)]
     if case.forward:
         taking_part.append(NumPyForward)

@@ -1,0 +1,233 @@
+"""Trainer: the loop over epochs and batches that trains a model, with what one writes around it again and again.
+
+What it adds to a loop of one's own: progress, metrics, validation, clipping, accumulation, schedules, callbacks, and checkpoints from which an
+interrupted run goes on as if nothing had happened.
+
+Read next: callbacks.py.
+"""
+
+import math
+import random as python_random
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from gradnerve import storage
+from gradnerve.fit.callbacks import Callback
+from gradnerve.fit.history import History, Shown
+from gradnerve.nn.utils import clip_grad_norm_
+from gradnerve.ops.values import value
+from gradnerve.optim.lr_scheduler import ReduceLROnPlateau
+from gradnerve.random import Generator, generator_of
+from gradnerve.tensor import no_grad
+
+__all__ = ["Trainer", "accuracy"]
+
+
+class Trainer:
+    """Trains a model on batches.
+
+    model       a Module
+    loss        ``loss(output, target)`` for batches ``(*inputs, target)``, the mean over the examples of a batch; for batches of another kind
+                override `losses`
+    optimizer   of `gn.optim`, with the model's parameters
+    metrics     functions of output and target that give a number, by name; its mean over the examples is shown
+    scheduler   of `gn.optim.lr_scheduler`; it steps after each epoch, or with ``schedule="step"`` after each step of the optimizer.
+                ReduceLROnPlateau sees the validation loss, or without validation that of training
+    clip_norm   the largest norm of all gradients together
+    accumulate  how many batches go into one step; the gradient is that of the mean over all their examples
+    callbacks   objects of the class `Callback`, or functions ``f(trainer, row)`` to be called after each epoch with its row of the history
+    checkpoint  a file for `gn.save`, written after each epoch, whole or not at all
+    keep        what else a checkpoint has to remember: generators, and objects with `state_dict` and `load_state_dict`
+    progress    whether progress is shown: by tqdm (extra `progress`), else by a line for each epoch
+
+    >>> import numpy as np, gradnerve as gn
+    >>> gn.manual_seed(0)
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> model = gn.nn.Linear(1, 1)
+    >>> loader = gn.data.DataLoader(gn.data.TensorDataset(x, 3 * x + 1), batch_size=16, shuffle=True)
+    >>> trainer = gn.fit.Trainer(model, gn.nn.MSELoss(), gn.optim.SGD(model.parameters(), lr=0.3), progress=False)
+    >>> history = trainer.fit(loader, epochs=20)
+    >>> history["loss"][-1] < 1e-3
+    True
+    """
+
+    def __init__(self, model, loss, optimizer, *, metrics=None, scheduler=None, schedule="epoch", clip_norm=None, accumulate=1, callbacks=(),
+                 checkpoint=None, keep=(), progress=True):  # fmt: skip
+        if schedule not in ("epoch", "step"):
+            raise ValueError(f"Trainer: schedule must be 'epoch' or 'step', not {schedule!r}")
+        if accumulate < 1:
+            raise ValueError(f"Trainer: accumulate must be at least 1, not {accumulate}")
+        self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, dict(metrics or {})
+        self.scheduler, self.schedule, self.clip_norm, self.accumulate = scheduler, schedule, clip_norm, accumulate
+        self.callbacks, self.checkpoint, self.keep, self.progress = list(callbacks), checkpoint, list(keep), progress
+        self.history, self.first, self.stop = History(), 0, False
+
+    def losses(self, batch):
+        """The loss of a batch, a Tensor, and a dict of numbers to show; called with recording on for training, and off for validation."""
+        *inputs, target = batch
+        output = self.model(*inputs)
+        with no_grad():
+            shown = {name: float(value(metric(output, target))) for name, metric in self.metrics.items()}
+        return self.loss(output, target), shown
+
+    def fit(self, data, epochs, validation=None, resume=False):
+        """Train for so many epochs, and return the `History`.
+
+        data, validation  DataLoaders, or other iterables over batches
+        resume            go on from the checkpoint if its file is there: `epochs` are then those of the interrupted run, which ends with the
+                          same numbers, to the last bit, as if it had not been interrupted
+        """
+        generators = self.generators(data, validation)
+        self.first, self.stop = len(self.history), False
+        if resume and self.checkpoint is None:
+            raise ValueError("fit: resume needs the file of a checkpoint: Trainer(..., checkpoint='run.npz')")
+        if resume and Path(self.checkpoint).exists():
+            self.load_state_dict(storage.load(self.checkpoint), generators)
+        while len(self.history) < self.first + epochs and not self.stop:
+            try:
+                row = self.epoch(data, validation, self.first + epochs)
+            except BaseException as error:
+                error.add_note(f"in epoch {len(self.history) + 1} of {self.first + epochs}{self.way_on()}")
+                raise
+            self.history.append(row)
+            for callback in self.callbacks:
+                (callback.epoch_end if isinstance(callback, Callback) else callback)(self, row)
+            if self.checkpoint is not None:
+                storage.save(self.state_dict(generators), self.checkpoint)
+        for callback in self.callbacks:
+            if isinstance(callback, Callback):
+                callback.fit_end(self)
+        return self.history
+
+    def way_on(self):
+        """What an error says of the checkpoint."""
+        there = self.checkpoint is not None and len(self.history)
+        return f"; {self.checkpoint} has the state after the epoch before: fit(..., resume=True) goes on" if there else ""
+
+    def epoch(self, data, validation, goal):
+        """Train once through the data; the epoch's row of the history."""
+        begin, number = perf_counter(), len(self.history) + 1
+        rate = self.optimizer.param_groups[0]["lr"]
+        with Shown(f"epoch {number}/{goal}", data, self.progress) as shown:
+            self.model.train()
+            self.waiting = 0
+            row = {"epoch": number, **self.pass_through(shown, self.train_step, shown.update)}
+            if self.waiting:
+                self.take_step()
+            if validation is not None:
+                found = self.evaluate(validation)
+                row.update({f"validation {name}": x for name, x in found.items()})
+            row.update(lr=rate, seconds=perf_counter() - begin)
+            shown.update(row)
+        if self.scheduler is not None and self.schedule == "epoch":
+            plateau = isinstance(self.scheduler, ReduceLROnPlateau)
+            self.scheduler.step(*([row.get("validation loss", row["loss"])] if plateau else []))
+        return row
+
+    def evaluate(self, data):
+        """The means of the loss and the metrics over data, with the model in evaluation mode."""
+        training = [(module, module.training) for module in self.model.modules()]
+        self.model.eval()
+        try:
+            with no_grad():
+                return self.pass_through(data, lambda batch, number: self.losses(batch))
+        finally:
+            for module, mode in training:
+                module.training = mode
+
+    def pass_through(self, batches, step, show=lambda means: None):
+        """Call a step with each batch and its number; the means of what it gives over all examples."""
+        sums, total = {}, 0
+        for number, batch in enumerate(batches, 1):
+            loss, found = step(batch, number)
+            n = examples_of(batch)
+            total += n
+            for name, x in {"loss": float(loss), **found}.items():
+                sums[name] = sums.get(name, 0.0) + n * x
+            show({name: x / total for name, x in sums.items()})
+        if not total:
+            raise ValueError("fit: the data has no batches")
+        return {name: x / total for name, x in sums.items()}
+
+    def train_step(self, batch, number):
+        """The gradient of a batch, and a step if enough of them have come together."""
+        if not self.waiting:
+            self.optimizer.zero_grad()
+        loss, shown = self.losses(batch)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"fit: the loss of batch {number} is {float(loss)}; a smaller lr, or clip_norm, may help")
+        n = examples_of(batch)
+        (loss if self.accumulate == 1 else loss * n).backward()
+        self.waiting += n
+        if number % self.accumulate == 0:
+            self.take_step()
+        return loss, shown
+
+    def take_step(self):
+        """A step of the optimizer with the gradient of the examples that wait for it."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.requires_grad]
+        if self.accumulate > 1:
+            for gradient in [p.grad for p in parameters]:
+                np.divide(gradient, self.waiting, out=gradient)
+        if self.clip_norm is not None:
+            clip_grad_norm_(parameters, self.clip_norm)
+        self.optimizer.step()
+        self.waiting = 0
+        if self.scheduler is not None and self.schedule == "step":
+            self.scheduler.step()
+
+    # ------------------------------------------------------------------------------------------------- checkpoints
+
+    def generators(self, *data):
+        """All that random numbers come from: gn's and NumPy's own, those of the loaders, of the network's layers, and those to keep."""
+        own = [g for g in self.keep if not hasattr(g, "load_state_dict")]
+        loaders = [loader.generator for loader in data if hasattr(loader, "generator")]
+        layers = [x for module in self.model.modules() for x in vars(module).values() if isinstance(x, (np.random.Generator, Generator))]
+        found = map(generator_of, [None, *loaders, *layers, *own])
+        return list({id(g.bit_generator): g.bit_generator for g in found}.values())
+
+    def with_state(self):
+        """What has a state of its own, by name."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
+        parts.update({f"callback {k}": callback for k, callback in enumerate(self.callbacks)})
+        parts.update({f"kept {k}": each for k, each in enumerate(self.keep)})
+        return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
+
+    def state_dict(self, generators):
+        """All that the rest of the run depends on."""
+        return {"parts": {name: part.state_dict() for name, part in self.with_state().items()}, "history": self.history.rows, "first": self.first,
+                "stop": self.stop, "generators": [g.state for g in generators], "numpy": np.random.get_state(legacy=False),  # noqa: NPY002
+                "python": python_random.getstate()}  # fmt: skip
+
+    def load_state_dict(self, state, generators):
+        """Take up the state of a checkpoint; ValueError if it is one of a Trainer with other parts."""
+        parts = self.with_state()
+        if not isinstance(state, dict) or state.get("parts", {}).keys() != parts.keys() or len(state["generators"]) != len(generators):
+            found = ", ".join(state.get("parts", state)) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(f"fit: {self.checkpoint} is not a checkpoint of such a Trainer: it has {found}, and wanted are {', '.join(parts)} and "
+                             f"{len(generators)} generators")  # fmt: skip
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+        for generator, known in zip(generators, state["generators"], strict=True):
+            generator.state = known
+        np.random.set_state(state["numpy"])  # noqa: NPY002
+        python_random.setstate(state["python"])
+        self.history, self.first, self.stop = History(state["history"]), state["first"], state["stop"]
+
+
+def examples_of(batch):
+    """How many examples are in a batch: the length of its first array."""
+    while isinstance(batch, (list, tuple, dict)) and batch:
+        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+    return len(batch) if np.ndim(value(batch)) else 1
+
+
+def accuracy(output, target):
+    """The share of examples whose largest score, along axis 1, is that of the label; a metric for `Trainer`.
+
+    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
+    0.5
+    """
+    return float(np.mean(np.argmax(value(output), 1) == value(target)))

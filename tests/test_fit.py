@@ -1,0 +1,345 @@
+"""The Trainer: it does what a loop written by hand does, and an interrupted run that is resumed ends in the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradnerve as gn
+from gradnerve import data, nn, optim
+from gradnerve.fit import Callback, EarlyStopping, History, SaveBest, Trainer, accuracy
+
+F = nn.functional
+PACKAGE = str(Path(gn.__file__).parents[1])
+
+
+def problem(n=70):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(n, 6)).astype(np.float32)
+    return data.TensorDataset(x, (x[:, 0] * x[:, 1] > 0).astype(np.int64))
+
+
+def network(dropout=0.0):
+    return nn.Sequential(nn.Linear(6, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, 2))
+
+
+def same_bits(a, b):
+    for (name, x), (other, y) in zip(a.state_dict().items(), b.state_dict().items(), strict=True):
+        assert name == other
+        np.testing.assert_array_equal(x, y)
+
+
+def numbers(history):
+    return [{name: x for name, x in row.items() if name != "seconds"} for row in history.rows]
+
+
+def test_it_does_what_the_loop_does():
+    found = []
+    for by_hand in (True, False):
+        gn.manual_seed(3)
+        model = network(dropout=0.3)
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+        scheduler = optim.lr_scheduler.StepLR(optimizer, 2)
+        loader = data.DataLoader(problem(), batch_size=16, shuffle=True)
+        if by_hand:
+            for _ in range(4):
+                for x, y in loader:
+                    optimizer.zero_grad()
+                    F.cross_entropy(model(x), y).backward()
+                    nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+                    optimizer.step()
+                scheduler.step()
+        else:
+            Trainer(model, F.cross_entropy, optimizer, scheduler=scheduler, clip_norm=0.5, progress=False).fit(loader, epochs=4)
+        found.append(model)
+    same_bits(*found)
+
+
+def test_the_history_has_means_over_examples():
+    """Of batches of different sizes, for training as it went on, for validation with the model in evaluation mode."""
+    gn.manual_seed(0)
+    model, held_out = network(0.5), problem(37)
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    trainer = Trainer(model, F.cross_entropy, optimizer, metrics={"accuracy": accuracy}, progress=False)
+    history = trainer.fit(data.DataLoader(problem(), batch_size=16), epochs=1, validation=data.DataLoader(held_out, batch_size=16))
+    assert all(module.training for module in model.modules())
+    model.eval()
+    x, y = held_out.tensors
+    np.testing.assert_allclose(history["validation loss"], float(F.cross_entropy(model(x), y)), rtol=1e-6)
+    np.testing.assert_allclose(history["validation accuracy"], np.mean(model(x).data.argmax(1) == np.asarray(y)))
+    assert history["lr"] == [0.0]
+    assert set(history.names()) == {"epoch", "loss", "accuracy", "validation loss", "validation accuracy", "lr", "seconds"}
+
+
+def test_evaluation_leaves_frozen_layers_in_their_mode():
+    model = network()
+    model[1].eval()
+    Trainer(model, F.cross_entropy, optim.SGD(model.parameters()), progress=False).evaluate(data.DataLoader(problem(), batch_size=7))
+    assert [module.training for module in model] == [True, False, True, True, True]
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_accumulated_gradients_are_those_of_one_large_batch(accumulate):
+    """Also where the last batch is smaller, and where the last step has fewer batches."""
+    models = []
+    for size, parts in ((8, accumulate), (8 * accumulate, 1)):
+        gn.manual_seed(1)
+        model = nn.Linear(6, 2, dtype=np.float64)
+        model.unused = nn.Parameter(np.ones(2))
+        optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=0.1)
+        trainer = Trainer(model, F.cross_entropy, optimizer, accumulate=parts, clip_norm=0.3, progress=False)
+        trainer.fit([(x.data.astype(float), y) for x, y in data.DataLoader(problem(61), batch_size=size)], epochs=3)
+        models.append(model)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+    assert models[0].unused.data.tolist() == [1, 1]
+
+
+def test_schedules_by_step_and_by_plateau():
+    model = network()
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    loader = data.DataLoader(problem(), batch_size=35)
+    falling = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    Trainer(model, F.cross_entropy, optimizer, scheduler=falling, schedule="step", progress=False).fit(loader, 3)
+    assert optimizer.param_groups[0]["lr"] == 0.5**6
+    optimizer = optim.SGD(model.parameters(), lr=1e-9)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1.0)
+    history = Trainer(model, F.cross_entropy, optimizer, scheduler=plateau, progress=False).fit(loader, 4)
+    assert history["lr"] == pytest.approx([1e-9, 1e-9, 1e-9, 1e-9])  # reduced by less than ReduceLROnPlateau's eps counts as not reduced
+    optimizer = optim.SGD(model.parameters(), lr=1e-3)
+    plateau = optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.9)
+    history = Trainer(model, F.cross_entropy, optimizer, scheduler=plateau, progress=False).fit(loader, 4)
+    assert history["lr"] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5])
+
+
+# -------------------------------------------------------------------------------------------------------- exact resume
+
+SCRIPT = """
+import sys, time, random
+import numpy as np
+import gradnerve as gn
+from gradnerve import data, nn, optim
+from gradnerve.fit import EarlyStopping, Trainer, accuracy
+from test_fit import network, problem
+
+class Noisy:
+    '''A dataset that draws from everywhere.'''
+    def __init__(self):
+        self.rng, self.rows = np.random.default_rng(11), problem()
+    def __len__(self):
+        return len(self.rows)
+    def __getitem__(self, k):
+        time.sleep(0.0005)
+        x, y = self.rows[k]
+        return x.data + np.float32(0.1 * (self.rng.normal() + np.random.normal() + random.gauss(0, 1))), y
+
+folder, epochs, resume = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "resume"
+gn.manual_seed(1); np.random.seed(2); random.seed(3)
+noisy, model = Noisy(), network(dropout=0.2)
+model[3].generator = np.random.default_rng(4)
+optimizer = optim.AdamW([{"params": model[0].parameters(), "lr": 0.05}, {"params": [*model[1].parameters(), *model[4].parameters()]}], lr=0.01)
+scheduler = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3)
+trainer = Trainer(model, nn.functional.cross_entropy, optimizer, metrics={"accuracy": accuracy}, scheduler=scheduler, clip_norm=1.0, accumulate=2,
+                  callbacks=[EarlyStopping("validation accuracy", patience=100)], checkpoint=f"{folder}/run.npz", keep=[noisy.rng], progress=False)
+print("ready", flush=True)
+history = trainer.fit(data.DataLoader(noisy, batch_size=16, shuffle=True, num_workers=int(sys.argv[4])), epochs,
+                      validation=data.DataLoader(problem(20), batch_size=20), resume=resume)
+rows = [{**row, "seconds": 0} for row in history.rows]
+gn.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": rows}, f"{folder}/end.npz")
+"""
+
+
+def start(folder, epochs, resume="", workers=0):
+    folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([PACKAGE, str(Path(__file__).parent)]), "GRADNERVE_THREADS": "2"}
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(epochs), resume, str(workers)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process):
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT and SIGKILL")
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_an_interrupted_run_that_is_resumed_ends_in_the_same_bits(tmp_path, blow):
+    whole = start(tmp_path / "whole", 8)
+    broken = start(tmp_path / "broken", 8)
+    for _ in range(2):  # twice
+        deadline = time.monotonic() + 60
+        before = (tmp_path / "broken/run.npz").stat().st_mtime_ns if (tmp_path / "broken/run.npz").exists() else 0
+        while not (tmp_path / "broken/run.npz").exists() or (tmp_path / "broken/run.npz").stat().st_mtime_ns == before:
+            assert broken.poll() is None and time.monotonic() < deadline, broken.stderr.read()
+            time.sleep(0.001)
+        time.sleep(0.015)  # into the next epoch
+        broken.send_signal(blow)
+        _, errors = broken.communicate(timeout=30)
+        assert broken.returncode != 0
+        if blow == signal.SIGINT and "in epoch" in errors:
+            assert "run.npz has the state after the epoch before: fit(..., resume=True) goes on" in errors
+            assert [path.name for path in (tmp_path / "broken").iterdir()] == ["run.npz"]
+        broken = start(tmp_path / "broken", 8, "resume")
+    finished(broken)
+    finished(whole)
+    one, other = (gn.load(tmp_path / name / "end.npz") for name in ("whole", "broken"))
+    assert one["history"] == other["history"]
+    assert len(one["history"]) == 8
+    for name, array in one["model"].items():
+        np.testing.assert_array_equal(array, other["model"][name])
+    for k, state in one["optimizer"]["state"].items():
+        np.testing.assert_array_equal(state["exp_avg_sq"], other["optimizer"]["state"][k]["exp_avg_sq"])
+
+
+def trainer_of(folder, **options):
+    gn.manual_seed(0)
+    model = network(dropout=0.2)
+    options = {"progress": False, "checkpoint": folder / "run.npz", **options}
+    return Trainer(model, F.cross_entropy, optim.SGD(model.parameters(), lr=0.05, momentum=0.9), **options)
+
+
+def test_a_second_call_goes_on_and_so_does_its_resumption(tmp_path):
+    loader = data.DataLoader(problem(), batch_size=16, shuffle=True)
+    whole = trainer_of(tmp_path)
+    whole.fit(loader, 2)
+    whole.fit(loader, 3)
+    again = trainer_of(tmp_path)
+    again.fit(loader, 3, resume=True)  # there is nothing left to do
+    assert numbers(again.history) == numbers(whole.history)
+    assert again.history["epoch"] == [1, 2, 3, 4, 5]
+    same_bits(again.model, whole.model)
+
+
+def test_resume_without_a_file_starts(tmp_path):
+    history = trainer_of(tmp_path).fit(data.DataLoader(problem(), batch_size=16), 1, resume=True)
+    assert len(history) == 1
+
+
+def test_errors_in_a_batch_say_which_epoch_and_how_to_go_on(tmp_path):
+    batches = [(np.ones((4, 6), np.float32), np.array([0, 1, 0, 1]))]
+    trainer = trainer_of(tmp_path)
+    trainer.fit(batches, 1)
+    with pytest.raises(ValueError, match="Linear") as raised:
+        trainer.fit([(np.ones((4, 5), np.float32), np.array([0, 1, 0, 1]))], 1)
+    assert f"in epoch 2 of 2; {tmp_path / 'run.npz'} has the state after the epoch before" in "\n".join(raised.value.__notes__)
+    with pytest.raises(FloatingPointError, match="the loss of batch 1 is nan"):
+        trainer.fit([(np.full((4, 6), np.nan, np.float32), np.array([0, 1, 0, 1]))], 1)
+
+
+def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):
+    loader = data.DataLoader(problem(), batch_size=16)
+    trainer_of(tmp_path).fit(loader, 1)
+    with pytest.raises(ValueError, match="not a checkpoint of such a Trainer: it has model, optimizer, and wanted are model, optimizer, callback 0"):
+        trainer_of(tmp_path, callbacks=[EarlyStopping("loss")]).fit(loader, 2, resume=True)
+    gn.save(nn.Linear(2, 2).state_dict(), tmp_path / "run.npz")
+    with pytest.raises(ValueError, match="it has weight, bias, and wanted are model, optimizer"):
+        trainer_of(tmp_path).fit(loader, 2, resume=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ callbacks
+
+
+class Given(Trainer):
+    """Its validation loss is what it is told."""
+
+    def evaluate(self, data):
+        return {"loss": self.told[len(self.history)]}
+
+
+def test_early_stopping_goes_back_to_the_best_model(tmp_path):
+    trainer = trainer_of(tmp_path)
+    trainer.__class__, trainer.told = Given, [5.0, 3.0, 2.0, 2.5, 2.4, 2.3, 1.0]
+    seen = []
+    trainer.callbacks = [lambda trainer, row: seen.append(trainer.model.state_dict()), EarlyStopping(patience=3), SaveBest(tmp_path / "best.npz")]
+    history = trainer.fit(data.DataLoader(problem(), batch_size=16), 10, validation=[None])
+    assert history["validation loss"] == [5.0, 3.0, 2.0, 2.5, 2.4, 2.3]
+    for name, array in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(array, seen[2][name])
+    for name, array in gn.load(tmp_path / "best.npz").items():
+        np.testing.assert_array_equal(array, seen[2][name])
+
+
+def test_callbacks_see_the_trainer_and_may_stop_it(tmp_path):
+    seen = []
+
+    class Mine(Callback):
+        def epoch_end(self, trainer, row):
+            seen.append(row["epoch"])
+            trainer.stop = row["epoch"] == 2
+
+        def fit_end(self, trainer):
+            seen.append("end")
+
+    trainer_of(tmp_path, callbacks=[Mine()]).fit(data.DataLoader(problem(), batch_size=16), 10)
+    assert seen == [1, 2, "end"]
+
+
+def test_an_unknown_number_to_monitor_is_named(tmp_path):
+    with pytest.raises(ValueError, match="EarlyStopping: there is no 'validation loss' in the history; there are epoch, loss, lr, seconds"):
+        trainer_of(tmp_path, callbacks=[EarlyStopping()]).fit(data.DataLoader(problem(), batch_size=16), 1)
+
+
+def test_what_losses_gives_is_shown(tmp_path):
+    class Mine(Trainer):
+        def losses(self, batch):
+            return (self.model(batch["x"]) ** 2).mean(), {"size": float(len(batch["x"]))}
+
+    model = nn.Linear(6, 1)
+    history = Mine(model, None, optim.SGD(model.parameters()), progress=False).fit(data.DataLoader({"x": problem().tensors[0].data}, 40), 2)
+    assert history["size"] == pytest.approx([(40 * 40 + 30 * 30) / 70] * 2)
+
+
+# -------------------------------------------------------------------------------------------------------- what is seen
+
+
+def test_progress_is_shown_with_the_numbers(tmp_path, capsys):
+    pytest.importorskip("tqdm")
+    trainer_of(tmp_path, progress=True, metrics={"accuracy": accuracy}).fit(data.DataLoader(problem(), batch_size=16), 2)
+    shown = capsys.readouterr().err
+    assert "epoch 1/2" in shown and "epoch 2/2: 100%" in shown
+    assert "loss=" in shown and "accuracy=" in shown
+
+
+def test_without_tqdm_there_is_a_line_for_each_epoch(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    trainer_of(tmp_path, progress=True).fit(data.DataLoader(problem(), batch_size=16), 2)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert "loss=" in lines[0] and "lr=0.05" in lines[0]
+
+
+def test_the_history_is_a_table_and_a_picture(tmp_path):
+    history = History([{"epoch": 1, "loss": 2.0, "validation loss": 2.5, "lr": 0.1}, {"epoch": 2, "loss": 0.125, "lr": 0.01}])
+    assert repr(history).split() == "epoch loss validation loss lr 1 2 2.5 0.1 2 0.125 0.01".split()
+    with pytest.raises(KeyError, match="no 'accuracy'; it has epoch, loss, validation loss, lr"):
+        history["accuracy"]
+    pytest.importorskip("matplotlib")
+    figure = history.plot(tmp_path / "history.png")
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "lr"]
+    assert [line.get_label() for line in figure.axes[0].lines] == ["loss", "validation loss"]
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"gradnerve\[viz\]"):
+        History([{"epoch": 1, "loss": 2.0}]).plot()
+
+
+@pytest.mark.parametrize("options, words", [({"schedule": "batch"}, "schedule must be 'epoch' or 'step', not 'batch'"),
+                                            ({"accumulate": 0}, "accumulate must be at least 1, not 0")])  # fmt: skip
+def test_bad_options(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        trainer_of(tmp_path, **options)
+
+
+def test_resume_needs_a_checkpoint_and_data_needs_batches(tmp_path):
+    with pytest.raises(ValueError, match=r"resume needs the file of a checkpoint: Trainer\(..., checkpoint='run.npz'\)"):
+        trainer_of(tmp_path, checkpoint=None).fit([], 1, resume=True)
+    with pytest.raises(ValueError, match="the data has no batches"):
+        trainer_of(tmp_path).fit([], 1)
