@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradnerve as gn
@@ -21,7 +23,7 @@ def python(*arguments, folder):
     paths = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "MPLBACKEND": "Agg", "PYTHONPATH": paths}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def run(name, folder, *options):
@@ -131,14 +133,92 @@ def test_convolutions(tmp_path):
     assert_picture(tmp_path / "convolutions.png")
 
 
+@needs("mlxtend", "matplotlib", "tqdm")
+def test_mnist(tmp_path):
+    printed = run("11_mnist.py", tmp_path, "--short", "--picture", "digits.png")
+    assert "80,298 parameters" in printed
+    assert number(printed, "held-out accuracy:") >= 93
+    assert_picture(tmp_path / "digits.png")
+
+
+@needs("mlxtend", "matplotlib", "tqdm")
+def test_an_interrupted_mnist_goes_on_to_the_same_weights(tmp_path):
+    """Without an interruption, and with one in the second epoch: Ctrl-C is what Python makes of SIGINT."""
+    interrupt = """if True:
+        import runpy, sys
+        from gradnerve.fit import Trainer
+        step, count = Trainer.train_step, 0
+        def interrupted(*args):
+            global count
+            count += 1
+            if count == 80:
+                raise KeyboardInterrupt
+            return step(*args)
+        Trainer.train_step = interrupted
+        runpy.run_path(sys.argv.pop(1), run_name="__main__")"""
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    for folder in (whole, halves):
+        folder.mkdir()
+    expected = run("11_mnist.py", whole, "--epochs", 2)
+    stopped = python("-c", interrupt, EXAMPLES / "11_mnist.py", "--epochs", 2, folder=halves)
+    assert stopped.returncode == 1
+    assert "interrupted after 1 of 2 epochs; with --resume it goes on there" in stopped.stderr
+    resumed = run("11_mnist.py", halves, "--epochs", 2, "--resume")
+    assert number(resumed, "held-out accuracy:") == number(expected, "held-out accuracy:")
+    weights, again = (gn.load(folder / "mnist.npz") for folder in (whole, halves))
+    assert weights.keys() == again.keys()
+    assert all(np.array_equal(weights[name], again[name]) for name in weights)
+
+
+@needs("mlxtend", "matplotlib", "tqdm")
+def test_autoencoder(tmp_path):
+    printed = run("15_autoencoder.py", tmp_path, "--short", "--picture", "codes.png")
+    single_pixels = number(printed, "log-likelihood if each pixel goes its own way:")
+    bound = number(printed, "held-out evidence lower bound:")
+    assert -215 < single_pixels < -200
+    assert single_pixels + 50 < bound < -60  # far better, and not better than the best networks that have seen all of MNIST
+    assert_picture(tmp_path / "codes.png")
+
+
+@needs("matplotlib", "tqdm")
+@pytest.mark.parametrize(("name", "yardstick"), [("12_characters", "how often it follows the last one:"),
+                                                 ("13_small_gpt", "how often a character is:")])  # fmt: skip
+def test_texts(name, yardstick, tmp_path):
+    """After a few steps text that it has not seen costs less than what is known without a network."""
+    printed = run(f"{name}.py", tmp_path, "--short", "--picture", "text.png")
+    assert number(printed, "held-out bits per character:") < number(printed, yardstick) < number(printed, "all characters equally likely:")
+    assert_picture(tmp_path / "text.png")
+
+
+@needs("names", "matplotlib", "tqdm")
+def test_names(tmp_path):
+    printed = run("14_names.py", tmp_path, "--short", "--picture", "names.png")
+    assert number(printed, "held-out nats per character:") < 2.27
+    by_counting, network = (re.search(label + r" +([\d.]+) +([\d.]+)", printed).groups() for label in ("by counting pairs", "network"))
+    assert all(float(network[k]) < float(by_counting[k]) - 0.25 for k in (0, 1))  # in training and held out
+    known = {line.split()[0] for line in distribution("names").locate_file("names/dist.all.last").read_text().splitlines()}
+    created = printed.splitlines()[1].upper().split(", ")
+    assert len(created) == 20
+    assert not known.intersection(created)
+    assert_picture(tmp_path / "names.png")
+
+
+@needs("matplotlib", "tqdm")
+def test_policy_gradient(tmp_path):
+    printed = run("16_policy_gradient.py", tmp_path, "--short", "--picture", "policy.png")
+    assert number(printed, "upright of the first 100 episodes:") < 5
+    assert number(printed, "upright of the last 100 episodes:") > 60
+    assert_picture(tmp_path / "policy.png")
+
+
 WITH_EXTRA = """03_linear_regression 04_digits 05_other_peoples_code 06_fits 08_gaussian_process 09_hamiltonian_monte_carlo
-    10_convolutions""".split()
+    10_convolutions 11_mnist 15_autoencoder""".split()
 
 
 @pytest.mark.parametrize("name", [f"{name}.py" for name in WITH_EXTRA])
 def test_missing_extra_is_named(name, tmp_path):
-    """Without scikit-learn an example ends with one line that says what to install."""
-    hide = "import sys, runpy; sys.modules['sklearn'] = sys.modules['sklearn.datasets'] = None; runpy.run_path(sys.argv[1])"
+    """Without the package that has its data, an example ends with one line that says what to install."""
+    hide = "import sys, runpy; sys.modules.update(dict.fromkeys(['sklearn', 'sklearn.datasets', 'mlxtend'])); runpy.run_path(sys.argv[1])"
     finished = python("-c", hide, EXAMPLES / name, folder=tmp_path)
     assert finished.returncode == 1
     assert "pip install 'gradnerve[examples]'" in finished.stderr

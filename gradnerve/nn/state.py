@@ -52,7 +52,8 @@ def loaded(module, state_dict, strict):
     for what, paths in (("Missing", missing), ("Unexpected", unexpected)) if strict else ():
         if paths:
             problems.append(f"{what} key(s) in state_dict: {quoted(paths)}. ")
-    arrays = [(path, t, shaped(np.asarray(value(state_dict[path])), t)) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
+    given = [(path, t) for path, t in own.items() if isinstance(t, TensorBase) and path in state_dict]
+    arrays = [(path, t, shaped(np.asarray(value(state_dict[path])), t)) for path, t in given]
     problems += filter(None, (misfit(path, t, array) for path, t, array in arrays))
     if problems:
         raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(problems))
