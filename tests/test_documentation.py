@@ -110,7 +110,10 @@ def test_public_names_are_numpys_or_listed():
         assert what is getattr(np, name, None) or getattr(made_in, "__module__", "").startswith("gradnerve.") or hasattr(what, "__wrapped__"), name
 
 
-@pytest.mark.parametrize("holder", [gn, gn.Tensor, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils, gn.optim, gn.optim.lr_scheduler, gn.data, gn.fit], ids=lambda holder: holder.__name__)
+HOLDERS = [gn, gn.Tensor, gn.nn, gn.nn.functional, gn.nn.init, gn.nn.utils, gn.optim, gn.optim.lr_scheduler, gn.data, gn.fit]
+
+
+@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: holder.__name__)
 def test_public_names_have_docstrings(holder):
     bare = {name for name, what in public(holder) if not inspect.getdoc(what) and not stands_for_ndarray(holder, name)}
     assert not bare
