@@ -182,7 +182,7 @@ def test_an_interrupted_run_that_is_resumed_ends_in_the_same_bits(tmp_path, blow
         _, errors = broken.communicate(timeout=30)
         assert broken.returncode != 0
         if blow == signal.SIGINT and "in epoch" in errors:
-            assert "run.npz has the state after the epoch before: fit(..., resume=True) goes on" in errors
+            assert "run.npz has the state before it: fit(..., resume=True) goes on" in errors
             assert [path.name for path in (tmp_path / "broken").iterdir()] == ["run.npz"]
         broken = start(tmp_path / "broken", 8, "resume")
     finished(broken)
@@ -226,9 +226,49 @@ def test_errors_in_a_batch_say_which_epoch_and_how_to_go_on(tmp_path):
     trainer.fit(batches, 1)
     with pytest.raises(ValueError, match="Linear") as raised:
         trainer.fit([(np.ones((4, 5), np.float32), np.array([0, 1, 0, 1]))], 1)
-    assert f"in epoch 2 of 2; {tmp_path / 'run.npz'} has the state after the epoch before" in "\n".join(raised.value.__notes__)
+    assert f"in epoch 2 of 2; {tmp_path / 'run.npz'} has the state before it: fit(..., resume=True) goes on" in "\n".join(raised.value.__notes__)
     with pytest.raises(FloatingPointError, match="the loss of batch 1 is nan"):
         trainer.fit([(np.full((4, 6), np.nan, np.float32), np.array([0, 1, 0, 1]))], 1)
+
+
+def test_an_error_in_a_callback_leaves_the_state_before_the_epoch(tmp_path):
+    loader = data.DataLoader(problem(), batch_size=16, shuffle=True)
+    whole = trainer_of(tmp_path, checkpoint=None)
+    whole.fit(loader, 3)
+
+    def fail(trainer, row):
+        if row["epoch"] == 2:
+            raise RuntimeError("disk is full")
+
+    with pytest.raises(RuntimeError) as raised:
+        trainer_of(tmp_path, callbacks=[fail]).fit(loader, 3)
+    assert "in epoch 2 of 3; " in raised.value.__notes__[-1]
+    resumed = trainer_of(tmp_path)
+    resumed.fit(loader, 3, resume=True)
+    assert numbers(resumed.history) == numbers(whole.history)
+    same_bits(resumed.model, whole.model)
+
+
+def test_an_interruption_in_the_first_epoch_does_not_bring_an_older_run_back(tmp_path):
+    loader = data.DataLoader(problem(), batch_size=16, shuffle=True)
+    trainer_of(tmp_path).fit(loader, 3)
+    stopped = trainer_of(tmp_path, metrics={"accuracy": lambda output, target: 1 / 0})
+    with pytest.raises(ZeroDivisionError):
+        stopped.fit(loader, 2)
+    resumed = trainer_of(tmp_path)
+    assert resumed.fit(loader, 2, resume=True)["epoch"] == [1, 2]
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
+    loader = data.DataLoader(problem(), batch_size=16)
+    trainer_of(tmp_path).fit(loader, 1)
+    other = trainer_of(tmp_path)
+    other.optimizer = optim.SGD([*other.model.parameters()][1:], lr=0.1, momentum=0.9)
+    before = other.model.state_dict()
+    with pytest.raises(ValueError, match=r"the loaded state has groups of \[6\] parameters"):
+        other.fit(loader, 2, resume=True)
+    for name, array in other.model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):
@@ -294,6 +334,17 @@ def test_what_losses_gives_is_shown(tmp_path):
     assert history["size"] == pytest.approx([(40 * 40 + 30 * 30) / 70] * 2)
 
 
+def test_tensors_among_the_numbers_keep_no_graph(tmp_path):
+    class Mine(Trainer):
+        def losses(self, batch):
+            loss = (self.model(batch) ** 2).mean()
+            return loss, {"half": loss / 2}
+
+    model = nn.Linear(6, 1)
+    rows = Mine(model, None, optim.SGD(model.parameters()), progress=False).fit(data.DataLoader(problem().tensors[0].data, 35), 1).rows
+    assert type(rows[0]["half"]) is float
+
+
 # -------------------------------------------------------------------------------------------------------- what is seen
 
 
@@ -303,6 +354,14 @@ def test_progress_is_shown_with_the_numbers(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "epoch 1/2" in shown and "epoch 2/2: 100%" in shown
     assert "loss=" in shown and "accuracy=" in shown
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_progress_does_not_change_the_numbers(tmp_path, workers):
+    pytest.importorskip("tqdm")
+    loader = data.DataLoader(problem(), batch_size=16, shuffle=True, num_workers=workers)
+    histories = [numbers(trainer_of(tmp_path, progress=progress).fit(loader, 2)) for progress in (False, True)]
+    assert histories[0] == histories[1]
 
 
 def test_without_tqdm_there_is_a_line_for_each_epoch(tmp_path, capsys, monkeypatch):

@@ -5,6 +5,7 @@ Read next: optim/optimizer.py.
 
 import math
 import sys
+from contextlib import suppress
 
 __all__ = ["History"]
 
@@ -13,21 +14,21 @@ class Shown:
     """The batches of an epoch, with a bar of tqdm's or, where that is not installed, a line at the end."""
 
     def __init__(self, title, batches, on):
-        self.title, self.bar, self.on, self.numbers = title, None, on, ""
+        self.title, self.batches, self.bar, self.on, self.numbers = title, batches, None, on, ""
         if on:
-            try:
+            with suppress(ImportError):
                 from tqdm.auto import tqdm
 
-                self.bar = tqdm(batches, desc=title, unit="batch", leave=True)
-            except ImportError:
-                pass
-        self.batches = batches if self.bar is None else self.bar
+                self.bar = tqdm(total=len(batches) if hasattr(type(batches), "__len__") else None, desc=title, unit="batch")
 
     def __enter__(self):
         return self
 
     def __iter__(self):
-        return iter(self.batches)
+        for batch in self.batches:
+            yield batch
+            if self.bar is not None:
+                self.bar.update()
 
     def update(self, numbers):
         self.numbers = ", ".join(f"{name}={x:.4g}" for name, x in numbers.items() if name not in ("epoch", "seconds"))
@@ -44,6 +45,8 @@ class Shown:
 
 class History:
     """The numbers of each epoch: ``history["loss"]`` is a list, `rows` are dicts, and printed it is a table.
+
+    Beside losses and metrics these are "lr", the rate of the first group when the epoch began, and "seconds", validation included.
 
     >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     >>> history["loss"]

@@ -29,8 +29,8 @@ class Trainer:
     """Trains a model on batches.
 
     model       a Module
-    loss        ``loss(output, target)`` for batches ``(*inputs, target)``, the mean over the examples of a batch; for batches of another kind
-                override `losses`
+    loss        ``loss(output, target)`` for batches ``(*inputs, target)``, the mean over the examples of a batch; None where a subclass has a
+                method `losses` of its own, for batches of another kind
     optimizer   of `gn.optim`, with the model's parameters
     metrics     functions of output and target that give a number, by name; its mean over the examples is shown
     scheduler   of `gn.optim.lr_scheduler`; it steps after each epoch, or with ``schedule="step"`` after each step of the optimizer.
@@ -38,7 +38,7 @@ class Trainer:
     clip_norm   the largest norm of all gradients together
     accumulate  how many batches go into one step; the gradient is that of the mean over all their examples
     callbacks   objects of the class `Callback`, or functions ``f(trainer, row)`` to be called after each epoch with its row of the history
-    checkpoint  a file for `gn.save`, written after each epoch, whole or not at all
+    checkpoint  a file for `gn.save`, written before the first epoch and after each, whole or not at all
     keep        what else a checkpoint has to remember: generators, and objects with `state_dict` and `load_state_dict`
     progress    whether progress is shown: by tqdm (extra `progress`), else by a line for each epoch
 
@@ -85,31 +85,28 @@ class Trainer:
             raise ValueError("fit: resume needs the file of a checkpoint: Trainer(..., checkpoint='run.npz')")
         if resume and Path(self.checkpoint).exists():
             self.load_state_dict(storage.load(self.checkpoint), generators)
+        else:
+            self.save(generators)
         while len(self.history) < self.first + epochs and not self.stop:
+            number, goal = len(self.history) + 1, self.first + epochs
             try:
-                row = self.epoch(data, validation, self.first + epochs)
+                row = self.epoch(data, validation, number, goal)
+                self.history.append(row)
+                for callback in self.callbacks:
+                    (callback.epoch_end if isinstance(callback, Callback) else callback)(self, row)
+                self.save(generators)
             except BaseException as error:
-                error.add_note(f"in epoch {len(self.history) + 1} of {self.first + epochs}{self.way_on()}")
+                way_on = f"; {self.checkpoint} has the state before it: fit(..., resume=True) goes on" if self.checkpoint is not None else ""
+                error.add_note(f"in epoch {number} of {goal}{way_on}")
                 raise
-            self.history.append(row)
-            for callback in self.callbacks:
-                (callback.epoch_end if isinstance(callback, Callback) else callback)(self, row)
-            if self.checkpoint is not None:
-                storage.save(self.state_dict(generators), self.checkpoint)
         for callback in self.callbacks:
             if isinstance(callback, Callback):
                 callback.fit_end(self)
         return self.history
 
-    def way_on(self):
-        """What an error says of the checkpoint."""
-        there = self.checkpoint is not None and len(self.history)
-        return f"; {self.checkpoint} has the state after the epoch before: fit(..., resume=True) goes on" if there else ""
-
-    def epoch(self, data, validation, goal):
+    def epoch(self, data, validation, number, goal):
         """Train once through the data; the epoch's row of the history."""
-        begin, number = perf_counter(), len(self.history) + 1
-        rate = self.optimizer.param_groups[0]["lr"]
+        begin, rate = perf_counter(), self.optimizer.param_groups[0]["lr"]
         with Shown(f"epoch {number}/{goal}", data, self.progress) as shown:
             self.model.train()
             self.waiting = 0
@@ -144,8 +141,8 @@ class Trainer:
             loss, found = step(batch, number)
             n = examples_of(batch)
             total += n
-            for name, x in {"loss": float(loss), **found}.items():
-                sums[name] = sums.get(name, 0.0) + n * x
+            for name, x in {"loss": loss, **found}.items():
+                sums[name] = sums.get(name, 0.0) + n * float(x)
             show({name: x / total for name, x in sums.items()})
         if not total:
             raise ValueError("fit: the data has no batches")
@@ -195,6 +192,10 @@ class Trainer:
         parts.update({f"kept {k}": each for k, each in enumerate(self.keep)})
         return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
 
+    def save(self, generators):
+        if self.checkpoint is not None:
+            storage.save(self.state_dict(generators), self.checkpoint)
+
     def state_dict(self, generators):
         """All that the rest of the run depends on."""
         return {"parts": {name: part.state_dict() for name, part in self.with_state().items()}, "history": self.history.rows, "first": self.first,
@@ -208,8 +209,14 @@ class Trainer:
             found = ", ".join(state.get("parts", state)) if isinstance(state, dict) else type(state).__name__
             raise ValueError(f"fit: {self.checkpoint} is not a checkpoint of such a Trainer: it has {found}, and wanted are {', '.join(parts)} and "
                              f"{len(generators)} generators")  # fmt: skip
-        for name, part in parts.items():
-            part.load_state_dict(state["parts"][name])
+        before = {name: part.state_dict() for name, part in parts.items()}
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(state["parts"][name])
+        except Exception:
+            for name, part in parts.items():
+                part.load_state_dict(before[name])
+            raise
         for generator, known in zip(generators, state["generators"], strict=True):
             generator.state = known
         np.random.set_state(state["numpy"])  # noqa: NPY002
