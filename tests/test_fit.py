@@ -1,10 +1,12 @@
 """The Trainer: it does what a loop written by hand does, and an interrupted run that is resumed ends in the same bits."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -203,16 +205,54 @@ def trainer_of(folder, **options):
     return Trainer(model, F.cross_entropy, optim.SGD(model.parameters(), lr=0.05, momentum=0.9), **options)
 
 
-def test_a_second_call_goes_on_and_so_does_its_resumption(tmp_path):
+@pytest.mark.parametrize("stop", [None, 1, 2, 4, 5])
+def test_a_program_with_two_calls_goes_on_in_the_one_that_was_interrupted(tmp_path, stop):
+    """Also if all epochs are done, and if nothing was interrupted."""
     loader = data.DataLoader(problem(), batch_size=16, shuffle=True)
-    whole = trainer_of(tmp_path)
-    whole.fit(loader, 2)
-    whole.fit(loader, 3)
-    again = trainer_of(tmp_path)
-    again.fit(loader, 3, resume=True)  # there is nothing left to do
+
+    def calls(trainer):
+        trainer.fit(loader, 2, resume=True)
+        trainer.optimizer = optim.Adam(trainer.model.parameters())
+        trainer.fit(loader, 3, resume=True)
+        return trainer
+
+    def interrupt(trainer, row):
+        if row["epoch"] == stop:
+            raise KeyboardInterrupt
+
+    whole = calls(trainer_of(tmp_path, checkpoint=tmp_path / "whole.npz"))
+    assert whole.history["epoch"] == [1, 2, 3, 4, 5]
+    broken = trainer_of(tmp_path, callbacks=[interrupt])
+    with pytest.raises(KeyboardInterrupt) if stop else contextlib.nullcontext():
+        calls(broken)
+    with pytest.warns(match="is from call 2 of fit; call 1 was finished and is passed over") if stop not in (1, 2) else contextlib.nullcontext():
+        again = calls(trainer_of(tmp_path, callbacks=[lambda trainer, row: None]))
     assert numbers(again.history) == numbers(whole.history)
-    assert again.history["epoch"] == [1, 2, 3, 4, 5]
     same_bits(again.model, whole.model)
+
+
+def test_an_unfinished_checkpoint_is_not_lost_without_resume(tmp_path):
+    loader, path = data.DataLoader(problem(), batch_size=16, shuffle=True), tmp_path / "run.npz"
+
+    def interrupt(trainer, row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer_of(tmp_path, callbacks=[interrupt]).fit(loader, 4)
+    kept = path.read_bytes()
+    with pytest.warns(match=r"run.npz \(epoch 2 of 4\) was there already, and is now .*run.npz.bak; resume=True goes on"):
+        trainer = trainer_of(tmp_path)
+        trainer.fit(loader, 1)
+    assert (tmp_path / "run.npz.bak").read_bytes() == kept
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer.fit(loader, 1)  # it is its own, and the next one is finished
+        trainer_of(tmp_path).fit(loader, 1)
+    path.write_bytes(b"something else")
+    with pytest.warns(match=r"run.npz \(no checkpoint\) was there already"):
+        trainer_of(tmp_path).fit(loader, 1)
+    assert (tmp_path / "run.npz.bak").read_bytes() == b"something else"
 
 
 def test_resume_without_a_file_starts(tmp_path):
@@ -274,10 +314,14 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
 def test_a_checkpoint_of_another_trainer_is_refused(tmp_path):
     loader = data.DataLoader(problem(), batch_size=16)
     trainer_of(tmp_path).fit(loader, 1)
-    with pytest.raises(ValueError, match="not a checkpoint of such a Trainer: it has model, optimizer, and wanted are model, optimizer, callback 0"):
+    with pytest.raises(ValueError, match="it has model, optimizer SGD, and wanted are model, optimizer SGD, callback 0 and 1 generators"):
         trainer_of(tmp_path, callbacks=[EarlyStopping("loss")]).fit(loader, 2, resume=True)
+    other = trainer_of(tmp_path)
+    other.optimizer = optim.Adam(other.model.parameters())
+    with pytest.raises(ValueError, match="it has model, optimizer SGD, and wanted are model, optimizer Adam"):
+        other.fit(loader, 2, resume=True)
     gn.save(nn.Linear(2, 2).state_dict(), tmp_path / "run.npz")
-    with pytest.raises(ValueError, match="it has weight, bias, and wanted are model, optimizer"):
+    with pytest.raises(ValueError, match="not a checkpoint of such a Trainer: it has weight, bias, and wanted are the parts of a Trainer"):
         trainer_of(tmp_path).fit(loader, 2, resume=True)
 
 
@@ -320,8 +364,11 @@ def test_callbacks_see_the_trainer_and_may_stop_it(tmp_path):
 
 
 def test_an_unknown_number_to_monitor_is_named(tmp_path):
-    with pytest.raises(ValueError, match="EarlyStopping: there is no 'validation loss' in the history; there are epoch, loss, lr, seconds"):
-        trainer_of(tmp_path, callbacks=[EarlyStopping()]).fit(data.DataLoader(problem(), batch_size=16), 1)
+    loader = data.DataLoader(problem(), batch_size=16)
+    with pytest.raises(ValueError, match="EarlyStopping: there is no 'F1' in the history; there are epoch, loss, lr, seconds"):
+        trainer_of(tmp_path, callbacks=[EarlyStopping("F1")]).fit(loader, 1)
+    with pytest.raises(ValueError, match=r"fit: SaveBest waits for 'validation loss': pass fit\(..., validation=batches\), or"):
+        trainer_of(tmp_path, callbacks=[SaveBest("best.npz")]).fit(loader, 1)
 
 
 def test_what_losses_gives_is_shown(tmp_path):
@@ -375,6 +422,7 @@ def test_without_tqdm_there_is_a_line_for_each_epoch(tmp_path, capsys, monkeypat
 def test_the_history_is_a_table_and_a_picture(tmp_path):
     history = History([{"epoch": 1, "loss": 2.0, "validation loss": 2.5, "lr": 0.1}, {"epoch": 2, "loss": 0.125, "lr": 0.01}])
     assert repr(history).split() == "epoch loss validation loss lr 1 2 2.5 0.1 2 0.125 0.01".split()
+    assert history[-1] == [*history][1] == {"epoch": 2, "loss": 0.125, "lr": 0.01}
     with pytest.raises(KeyError, match="no 'accuracy'; it has epoch, loss, validation loss, lr"):
         history["accuracy"]
     pytest.importorskip("matplotlib")
@@ -390,11 +438,46 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
         History([{"epoch": 1, "loss": 2.0}]).plot()
 
 
-@pytest.mark.parametrize("options, words", [({"schedule": "batch"}, "schedule must be 'epoch' or 'step', not 'batch'"),
-                                            ({"accumulate": 0}, "accumulate must be at least 1, not 0")])  # fmt: skip
-def test_bad_options(tmp_path, options, words):
-    with pytest.raises(ValueError, match=words):
+@pytest.mark.parametrize("options, error, words", [
+    ({"schedule": "batch"}, ValueError, "schedule must be 'epoch' or 'step', not 'batch'"),
+    ({"accumulate": 0}, ValueError, "accumulate must be at least 1, not 0"),
+    ({"accumulate": 2.5}, TypeError, "accumulate must be a whole number, not 2.5"),
+    ({"metrics": [accuracy]}, TypeError, r"is a dict of functions by name, such as \{'accuracy': gn.fit.accuracy\}, not \[<function accuracy"),
+    ({"metrics": {"accuracy": 0.5}}, TypeError, "metrics is a dict of functions"),
+    ({"scheduler": optim.lr_scheduler.StepLR(optim.SGD(nn.Linear(1, 1).parameters()), 1)}, ValueError, "StepLR, is one of another optimizer"),
+])  # fmt: skip
+def test_bad_options(tmp_path, options, error, words):
+    with pytest.raises(error, match=words):
         trainer_of(tmp_path, **options)
+
+
+def test_optimizers_that_do_not_fit():
+    with pytest.raises(ValueError, match="the optimizer has none of the parameters of this Linear; was it made for another model"):
+        Trainer(nn.Linear(2, 1), F.mse_loss, optim.SGD(nn.Linear(2, 1).parameters()))
+    model = nn.Linear(2, 1)
+    with pytest.raises(TypeError, match=r"LBFGS .* needs a closure; write its loop by hand"):
+        Trainer(model, F.mse_loss, optim.LBFGS(model.parameters()))
+
+
+@pytest.mark.parametrize("loss, words", [(lambda output, target: float((output**2).sum()), "is a float"),
+                                         (lambda output, target: (output**2).detach().sum(), "is a constant"),
+                                         (lambda output, target: output[:, 0] - target, r"is of shape \(16,\)")])  # fmt: skip
+def test_bad_losses(tmp_path, loss, words):
+    trainer = trainer_of(tmp_path)
+    trainer.loss = loss
+    with pytest.raises(TypeError, match=f"fit: the loss of batch 1 {words}; it must be one number, a Tensor computed from the model's parameters"):
+        trainer.fit(data.DataLoader(problem(), batch_size=16), 1)
+
+
+def test_batches_that_can_be_read_once(tmp_path):
+    batches = [(np.ones((4, 6), np.float32), np.array([0, 1, 0, 1]))]
+    assert len(trainer_of(tmp_path).fit(iter(batches), 1)) == 1
+    with pytest.raises(TypeError, match="data is an iterator, list_iterator, which ends with the first of 2 epochs"):
+        trainer_of(tmp_path).fit(iter(batches), 2)
+    with pytest.raises(TypeError, match="validation is an iterator, generator"):
+        trainer_of(tmp_path).fit(batches, 2, validation=(b for b in batches))
+    with pytest.raises(TypeError, match=r"fit: epochs must be a whole number, not 1.5"):
+        trainer_of(tmp_path).fit(batches, 1.5)
 
 
 def test_resume_needs_a_checkpoint_and_data_needs_batches(tmp_path):

@@ -159,6 +159,7 @@ def test_the_state_of_pytorchs_scheduler_can_be_loaded(make):
         for group, their_group in zip(optimizer.param_groups, their_optimizer.param_groups, strict=True):
             group.update({name: x for name, x in their_group.items() if name in group and name != "params"})
         same(run(optimizer, scheduler, 100), run(their_optimizer, theirs, 100))
+    assert is_plain(scheduler.state_dict())
 
 
 def test_a_state_that_was_taken_stays_as_it_was():

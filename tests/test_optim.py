@@ -1,6 +1,7 @@
 """Optimisers take PyTorch's steps: parameters and state after 100 of them, for every option, in both precisions."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -324,6 +325,64 @@ def test_hooks_run_around_a_step_until_they_are_removed():
     handles[0].remove()
     optimizer.step()
     assert seen == ["before", "after", "after"]
+
+
+def test_groups_may_do_without_momentum_under_nesterov():
+    arrays, found = starts(np.float64), []
+    for library, parameter in ((optim, nn.Parameter), (torch.optim, lambda a: torch.tensor(a, requires_grad=True))):
+        tensors = [parameter(a.copy()) for a in arrays]
+        groups = [{"params": tensors[:1], "momentum": 0}, {"params": tensors[1:2], "dampening": 0.5}, {"params": tensors[2:]}]
+        optimizer = library.SGD(groups, lr=0.1, momentum=0.9, nesterov=True)
+        for n in range(3):
+            for k, (t, a) in enumerate(zip(tensors, arrays, strict=True)):
+                t.grad = gradients(n, a, k) if library is optim else torch.tensor(gradients(n, a, k))
+            optimizer.step()
+        found.append([np.array(t.tolist()) for t in tensors])
+    for mine, theirs in zip(*found, strict=True):
+        close(mine, theirs, 1e-14)
+
+
+def test_an_own_step_is_counted_and_has_hooks_around_it():
+    class Own(optim.Optimizer):
+        def __init__(self, params, lr=0.1):
+            super().__init__(params, {"lr": lr})
+
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data -= group["lr"] * p.grad
+
+    class Twice(optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            return super().step(closure)
+
+    for kind, left in ((Own, 0.9), (Twice, 0.8)):
+        p, seen = gn.Tensor([1.0], requires_grad=True), []
+        optimizer = kind([p], lr=0.1)
+        optimizer.register_step_pre_hook(lambda *call, seen=seen: seen.append(("before", *call[1:])))
+        optimizer.register_step_post_hook(lambda *call, seen=seen: seen.append(("after", *call[1:])))
+        scheduler = optim.lr_scheduler.StepLR(optimizer, 1)
+        p.grad = np.ones(1)
+        optimizer.step(closure=None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # that the scheduler is ahead of the optimizer
+            scheduler.step()
+        np.testing.assert_allclose(p.data, [left])
+        assert seen == [("before", (), {"closure": None}), ("after", (), {"closure": None})]
+
+
+@pytest.mark.parametrize("make, name", [(lambda p: optim.Adam(p, betas=(0.0, 0.9)), "exp_avg"),
+                                        (lambda p: optim.NAdam(p, betas=(0.0, 0.9)), "exp_avg"),
+                                        (lambda p: optim.RMSprop(p, alpha=0.0, centered=True), "grad_avg")])  # fmt: skip
+def test_a_mean_that_remembers_nothing_is_the_gradient(make, name):
+    """Also after one that was 1e20 times as large."""
+    p = pair()[0]
+    optimizer = make([p])
+    for size in (1e20, 1.0):
+        p.grad = np.array([size, -size])
+        optimizer.step()
+    assert optimizer.state[p][name].tolist() == [1.0, -1.0]
 
 
 def test_options_may_be_switched_on_later():

@@ -374,6 +374,32 @@ def test_an_interrupt_at_the_last_moment_leaves_the_old_file(tmp_path, monkeypat
     assert os.listdir(tmp_path) == ["x.npz"]
 
 
+def test_an_interrupt_just_before_an_entry_is_an_interrupt(tmp_path, monkeypatch):
+    """Then the zip that is closed complains that the entry is still open."""
+    begin = zipfile.ZipFile.open
+
+    def interrupted(*args, **options):
+        entry = begin(*args, **options)
+        interrupted.kept.append(entry)
+        raise KeyboardInterrupt
+
+    interrupted.kept = []
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save({"a": np.ones(3)}, tmp_path / "x.npz")
+    assert not os.listdir(tmp_path)
+
+
+def test_options_of_pytorchs_load(tmp_path):
+    path = tmp_path / "x.npz"
+    save({"a": 1}, path)
+    assert load(path, map_location="cpu", weights_only=True) == {"a": 1}
+    with pytest.raises(ValueError, match="load: arrays are on the CPU, not on 'cuda'"):
+        load(path, map_location="cuda")
+    with pytest.raises(ValueError, match="load: code in files is never run: weights_only is always True"):
+        load(path, weights_only=False)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 def test_permissions_links_and_umask_are_kept(tmp_path):
     path, link, umask = tmp_path / "x.npz", tmp_path / "link.npz", os.umask(0o027)

@@ -59,6 +59,11 @@ cdef inline Real greater(Real x, Real y) noexcept nogil:
     return x if x >= y or x != x else y
 
 
+cdef inline Real between(Real old, Real new, Real part) noexcept nogil:
+    """The mean of two numbers, exactly `new` if its part is 1."""
+    return (old if part < 0.5 else new) + (part if part < 0.5 else part - 1) * (new - old)
+
+
 cdef void sgd(Real* p, Real* g, Real* velocity, Real* b, Real* c, double* k, npy_intp n) noexcept nogil:
     """k: uphill, decay, rate, momentum, the gradient's part in the velocity, Nesterov's (1 or 0)"""
     cdef Real uphill = k[0], decay = k[1], rate = k[2], momentum = k[3], part = k[4], ahead = k[5] * k[3], x
@@ -80,13 +85,13 @@ cdef void adam(Real* p, Real* g, Real* mean, Real* square, Real* largest, double
     if largest == NULL:
         for i in range(n):
             x = gradient(g[i], p[i], uphill, decay)
-            mean[i] += new * (x - mean[i])
+            mean[i] = between(mean[i], x, new)
             square[i] = beta * square[i] + rest * x * x
             p[i] = kept * p[i] - rate * mean[i] / (root(square[i]) * scale + eps)
         return
     for i in range(n):
         x = gradient(g[i], p[i], uphill, decay)
-        mean[i] += new * (x - mean[i])
+        mean[i] = between(mean[i], x, new)
         square[i] = beta * square[i] + rest * x * x
         largest[i] = greater(largest[i], square[i])
         p[i] = kept * p[i] - rate * mean[i] / (root(largest[i]) * scale + eps)
@@ -98,7 +103,7 @@ cdef void adamax(Real* p, Real* g, Real* mean, Real* largest, Real* c, double* k
     cdef npy_intp i
     for i in range(n):
         x = gradient(g[i], p[i], uphill, decay)
-        mean[i] += new * (x - mean[i])
+        mean[i] = between(mean[i], x, new)
         largest[i] = greater(beta * largest[i], (x if x >= 0 else -x) + eps)
         p[i] -= rate * mean[i] / largest[i]
 
@@ -109,7 +114,7 @@ cdef void nadam(Real* p, Real* g, Real* mean, Real* square, Real* c, double* k, 
     cdef npy_intp i
     for i in range(n):
         x = gradient(g[i], p[i], uphill, decay)
-        mean[i] += new * (x - mean[i])
+        mean[i] = between(mean[i], x, new)
         square[i] = beta * square[i] + rest * x * x
         p[i] = kept * p[i] - (of_g * x + of_mean * mean[i]) / (root(square[i]) + eps)
 
@@ -120,7 +125,7 @@ cdef void radam(Real* p, Real* g, Real* mean, Real* square, Real* c, double* k, 
     cdef npy_intp i
     for i in range(n):
         x = gradient(g[i], p[i], uphill, decay)
-        mean[i] += new * (x - mean[i])
+        mean[i] = between(mean[i], x, new)
         square[i] = beta * square[i] + rest * x * x
         if plain != 0:
             p[i] = kept * p[i] - plain * mean[i]
@@ -158,7 +163,7 @@ cdef void rmsprop(Real* p, Real* g, Real* square, Real* velocity, Real* mean, do
         x = gradient(g[i], p[i], uphill, decay)
         square[i] = variance = alpha * square[i] + rest * x * x
         if mean != NULL:
-            mean[i] += rest * (x - mean[i])
+            mean[i] = between(mean[i], x, rest)
             variance -= mean[i] * mean[i]
         x /= root(variance) + eps
         if velocity != NULL:
@@ -195,8 +200,8 @@ cdef void lion(Real* p, Real* g, Real* mean, Real* b, Real* c, double* k, npy_in
     cdef npy_intp i
     for i in range(n):
         x = uphill * g[i]
-        p[i] = kept * p[i] - rate * sign(mean[i] + shown * (x - mean[i]))
-        mean[i] += new * (x - mean[i])
+        p[i] = kept * p[i] - rate * sign(between(mean[i], x, shown))
+        mean[i] = between(mean[i], x, new)
 
 
 RULES = ("sgd", "adam", "adamax", "nadam", "radam", "adagrad", "adadelta", "rmsprop", "rprop", "asgd", "lion")

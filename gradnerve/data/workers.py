@@ -111,14 +111,21 @@ class Crew:
             thread.start()
 
     def stop(self):
-        """Let all threads end, and wait for those that do so soon."""
-        self.stopped.set()
-        for tasks in self.tasks:
-            tasks.put(None)
+        """Let all threads end, also under Ctrl-C, and wait for those that do so soon."""
+        try:
+            self.dismiss()
+        except KeyboardInterrupt:
+            self.dismiss()
+            raise
         limit = monotonic() + self.patience
         for thread in self.threads:
             if thread.is_alive() and thread is not threading.current_thread():  # whose garbage collector may have found the iterator
                 thread.join(max(0, limit - monotonic()))
+
+    def dismiss(self):
+        self.stopped.set()
+        for tasks in self.tasks:
+            tasks.put(None)
 
 
 def outcome(function, argument, info):

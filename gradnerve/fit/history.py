@@ -44,7 +44,7 @@ class Shown:
 
 
 class History:
-    """The numbers of each epoch: ``history["loss"]`` is a list, `rows` are dicts, and printed it is a table.
+    """The numbers of each epoch: ``history["loss"]`` is a list, ``history[-1]`` a dict, as all in `rows`, and printed it is a table.
 
     Beside losses and metrics these are "lr", the rate of the first group when the epoch began, and "seconds", validation included.
 
@@ -63,7 +63,12 @@ class History:
     def __len__(self):
         return len(self.rows)
 
+    def __iter__(self):
+        return iter(self.rows)
+
     def __getitem__(self, name):
+        if isinstance(name, (int, slice)):
+            return self.rows[name]
         if not any(name in row for row in self.rows):
             raise KeyError(f"the history has no {name!r}; it has {', '.join(self.names())}")
         return [row.get(name, math.nan) for row in self.rows]

@@ -3,23 +3,23 @@
 What it adds to a loop of one's own: progress, metrics, validation, clipping, accumulation, schedules, callbacks, and checkpoints from which an
 interrupted run goes on as if nothing had happened.
 
-Read next: callbacks.py.
+Read next: checkpoint.py.
 """
 
 import math
-import random as python_random
-from pathlib import Path
+from operator import index
 from time import perf_counter
 
 import numpy as np
 
-from gradnerve import storage
+from gradnerve._engine import TensorBase
 from gradnerve.fit.callbacks import Callback
+from gradnerve.fit.checkpoint import Checkpoint
 from gradnerve.fit.history import History, Shown
 from gradnerve.nn.utils import clip_grad_norm_
 from gradnerve.ops.values import value
+from gradnerve.optim import LBFGS
 from gradnerve.optim.lr_scheduler import ReduceLROnPlateau
-from gradnerve.random import Generator, generator_of
 from gradnerve.tensor import no_grad
 
 __all__ = ["Trainer", "accuracy"]
@@ -42,6 +42,8 @@ class Trainer:
     keep        what else a checkpoint has to remember: generators, and objects with `state_dict` and `load_state_dict`
     progress    whether progress is shown: by tqdm (extra `progress`), else by a line for each epoch
 
+    Raises ValueError or TypeError for parts that do not belong together. `LBFGS` is not for batches: write its loop by hand.
+
     >>> import numpy as np, gradnerve as gn
     >>> gn.manual_seed(0)
     >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
@@ -57,12 +59,13 @@ class Trainer:
                  checkpoint=None, keep=(), progress=True):  # fmt: skip
         if schedule not in ("epoch", "step"):
             raise ValueError(f"Trainer: schedule must be 'epoch' or 'step', not {schedule!r}")
-        if accumulate < 1:
-            raise ValueError(f"Trainer: accumulate must be at least 1, not {accumulate}")
+        check_parts(model, optimizer, scheduler, metrics)
         self.model, self.loss, self.optimizer, self.metrics = model, loss, optimizer, dict(metrics or {})
-        self.scheduler, self.schedule, self.clip_norm, self.accumulate = scheduler, schedule, clip_norm, accumulate
-        self.callbacks, self.checkpoint, self.keep, self.progress = list(callbacks), checkpoint, list(keep), progress
-        self.history, self.first, self.stop = History(), 0, False
+        self.scheduler, self.schedule, self.clip_norm, self.accumulate = scheduler, schedule, clip_norm, count(accumulate, "Trainer: accumulate", 1)
+        self.callbacks, self.keep, self.progress = list(callbacks), list(keep), progress
+        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint)
+        self.history, self.stop = History(), False
+        self.calls, self.first, self.epochs = 0, 0, 0  # of fit: those finished; where the present one began, and how far it goes
 
     def losses(self, batch):
         """The loss of a batch, a Tensor, and a dict of numbers to show; called with recording on for training, and off for validation."""
@@ -77,32 +80,48 @@ class Trainer:
 
         data, validation  DataLoaders, or other iterables over batches
         resume            go on from the checkpoint if its file is there: `epochs` are then those of the interrupted run, which ends with the
-                          same numbers, to the last bit, as if it had not been interrupted
+                          same numbers, to the last bit, as if it had not been interrupted. A program that calls `fit` more than once makes
+                          the same calls again: those that were finished are passed over
+
+        Without `resume`, a checkpoint of a run that was not finished is kept beside, as "run.npz.bak", with a warning.
         """
-        generators = self.generators(data, validation)
-        self.first, self.stop = len(self.history), False
+        self.epochs, self.first, self.stop = count(epochs, "fit: epochs", 0), len(self.history), False
+        self.check_data(data, validation)
         if resume and self.checkpoint is None:
             raise ValueError("fit: resume needs the file of a checkpoint: Trainer(..., checkpoint='run.npz')")
-        if resume and Path(self.checkpoint).exists():
-            self.load_state_dict(storage.load(self.checkpoint), generators)
-        else:
-            self.save(generators)
-        while len(self.history) < self.first + epochs and not self.stop:
-            number, goal = len(self.history) + 1, self.first + epochs
+        if self.checkpoint is None or self.checkpoint.begin(self, data, validation, resume):
+            self.run(data, validation)
+        self.calls += 1
+        return self.history
+
+    def run(self, data, validation):
+        while len(self.history) < self.first + self.epochs and not self.stop:
+            number, goal = len(self.history) + 1, self.first + self.epochs
             try:
                 row = self.epoch(data, validation, number, goal)
                 self.history.append(row)
                 for callback in self.callbacks:
                     (callback.epoch_end if isinstance(callback, Callback) else callback)(self, row)
-                self.save(generators)
+                if self.checkpoint is not None:
+                    self.checkpoint.write(self)
             except BaseException as error:
-                way_on = f"; {self.checkpoint} has the state before it: fit(..., resume=True) goes on" if self.checkpoint is not None else ""
+                way_on = f"; {self.checkpoint.path} has the state before it: fit(..., resume=True) goes on" if self.checkpoint is not None else ""
                 error.add_note(f"in epoch {number} of {goal}{way_on}")
                 raise
         for callback in self.callbacks:
             if isinstance(callback, Callback):
                 callback.fit_end(self)
-        return self.history
+
+    def check_data(self, data, validation):
+        """Raise TypeError for batches that would end with the first epoch, and ValueError for callbacks that wait for what does not come."""
+        for name, batches in (("data", data), ("validation", validation)):
+            if batches is not None and self.epochs > 1 and hasattr(batches, "__next__"):
+                raise TypeError(f"fit: {name} is an iterator, {type(batches).__name__}, which ends with the first of {self.epochs} epochs; "
+                                "pass a DataLoader, or a list of batches")  # fmt: skip
+        for callback in self.callbacks:
+            if validation is None and getattr(callback, "monitor", "").startswith("validation "):
+                raise ValueError(f"fit: {type(callback).__name__} waits for {callback.monitor!r}: pass fit(..., validation=batches), or have it "
+                                 "monitor another number, such as 'loss'")  # fmt: skip
 
     def epoch(self, data, validation, number, goal):
         """Train once through the data; the epoch's row of the history."""
@@ -153,6 +172,9 @@ class Trainer:
         if not self.waiting:
             self.optimizer.zero_grad()
         loss, shown = self.losses(batch)
+        if not isinstance(loss, TensorBase) or loss.size != 1 or not loss.requires_grad:
+            what = f"a {type(loss).__name__}" if not isinstance(loss, TensorBase) else f"of shape {loss.shape}" if loss.size != 1 else "a constant"
+            raise TypeError(f"fit: the loss of batch {number} is {what}; it must be one number, a Tensor computed from the model's parameters")
         if not math.isfinite(loss):
             raise FloatingPointError(f"fit: the loss of batch {number} is {float(loss)}; a smaller lr, or clip_norm, may help")
         n = examples_of(batch)
@@ -175,53 +197,27 @@ class Trainer:
         if self.scheduler is not None and self.schedule == "step":
             self.scheduler.step()
 
-    # ------------------------------------------------------------------------------------------------- checkpoints
 
-    def generators(self, *data):
-        """All that random numbers come from: gn's and NumPy's own, those of the loaders, of the network's layers, and those to keep."""
-        own = [g for g in self.keep if not hasattr(g, "load_state_dict")]
-        loaders = [loader.generator for loader in data if hasattr(loader, "generator")]
-        layers = [x for module in self.model.modules() for x in vars(module).values() if isinstance(x, (np.random.Generator, Generator))]
-        found = map(generator_of, [None, *loaders, *layers, *own])
-        return list({id(g.bit_generator): g.bit_generator for g in found}.values())
+def check_parts(model, optimizer, scheduler, metrics):
+    if isinstance(optimizer, LBFGS):
+        raise TypeError("Trainer: LBFGS evaluates the loss of the same data again and again, and needs a closure; write its loop by hand")
+    known = {id(p) for p in model.parameters()}
+    if not any(id(p) in known for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError(f"Trainer: the optimizer has none of the parameters of this {type(model).__name__}; was it made for another model?")
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError(f"Trainer: the scheduler, {type(scheduler).__name__}, is one of another optimizer")
+    if metrics is not None and not (isinstance(metrics, dict) and all(map(callable, metrics.values()))):
+        raise TypeError(f"Trainer: metrics is a dict of functions by name, such as {{'accuracy': gn.fit.accuracy}}, not {metrics!r}")
 
-    def with_state(self):
-        """What has a state of its own, by name."""
-        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        parts.update({f"callback {k}": callback for k, callback in enumerate(self.callbacks)})
-        parts.update({f"kept {k}": each for k, each in enumerate(self.keep)})
-        return {name: part for name, part in parts.items() if hasattr(part, "load_state_dict")}
 
-    def save(self, generators):
-        if self.checkpoint is not None:
-            storage.save(self.state_dict(generators), self.checkpoint)
-
-    def state_dict(self, generators):
-        """All that the rest of the run depends on."""
-        return {"parts": {name: part.state_dict() for name, part in self.with_state().items()}, "history": self.history.rows, "first": self.first,
-                "stop": self.stop, "generators": [g.state for g in generators], "numpy": np.random.get_state(legacy=False),  # noqa: NPY002
-                "python": python_random.getstate()}  # fmt: skip
-
-    def load_state_dict(self, state, generators):
-        """Take up the state of a checkpoint; ValueError if it is one of a Trainer with other parts."""
-        parts = self.with_state()
-        if not isinstance(state, dict) or state.get("parts", {}).keys() != parts.keys() or len(state["generators"]) != len(generators):
-            found = ", ".join(state.get("parts", state)) if isinstance(state, dict) else type(state).__name__
-            raise ValueError(f"fit: {self.checkpoint} is not a checkpoint of such a Trainer: it has {found}, and wanted are {', '.join(parts)} and "
-                             f"{len(generators)} generators")  # fmt: skip
-        before = {name: part.state_dict() for name, part in parts.items()}
-        try:
-            for name, part in parts.items():
-                part.load_state_dict(state["parts"][name])
-        except Exception:
-            for name, part in parts.items():
-                part.load_state_dict(before[name])
-            raise
-        for generator, known in zip(generators, state["generators"], strict=True):
-            generator.state = known
-        np.random.set_state(state["numpy"])  # noqa: NPY002
-        python_random.setstate(state["python"])
-        self.history, self.first, self.stop = History(state["history"]), state["first"], state["stop"]
+def count(n, what, least):
+    try:
+        n = index(n)
+    except TypeError:
+        raise TypeError(f"{what} must be a whole number, not {n!r}") from None
+    if n < least:
+        raise ValueError(f"{what} must be at least {least}, not {n}")
+    return n
 
 
 def examples_of(batch):

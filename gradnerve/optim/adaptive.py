@@ -27,7 +27,8 @@ class OfSquares(Compiled):
 class Adagrad(OfSquares):
     """Rates that fall with the sum of the squared gradients, as `torch.optim.Adagrad`: well suited to features that are rare.
 
-    s += g^2,  p -= lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + eps) at step t; s begins with `initial_accumulator_value`.
+    s += g^2,  p -= lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + eps) at step t; s begins with `initial_accumulator_value`,
+    which each group may have for itself.
 
     Formula: Duchi, Hazan and Singer, Adaptive Subgradient Methods, 2011.
 

@@ -75,8 +75,6 @@ class LBFGS(Optimizer):
         """
         if not callable(closure):
             raise TypeError(f"LBFGS: step takes a closure, which computes the gradients and returns the loss, not {closure!r}")
-        for hook in [*self._before.values()]:
-            hook(self, (closure,), {})
         group = self.param_groups[0]
         state = self.state.setdefault(group["params"][0], {})
         for name in ("func_evals", "n_iter"):
@@ -87,7 +85,7 @@ class LBFGS(Optimizer):
         if not largest(gradient) <= group["tolerance_grad"]:
             descend(objective, loss, gradient, state, group)
         state["func_evals"] += objective.evaluations
-        return self.stepped(closure, result)
+        return result
 
 
 class Objective:

@@ -4,6 +4,7 @@ Read next: adam.py.
 """
 
 from collections import OrderedDict, defaultdict
+from functools import wraps
 from itertools import count
 from typing import ClassVar
 
@@ -17,6 +18,28 @@ from gradnerve.tensor import enable_grad
 __all__ = ["Optimizer"]
 
 
+def counted(step):
+    """A method `step` around which the hooks are called, and which schedulers know of; once, if it calls that of its base."""
+
+    @wraps(step)
+    def hooked(self, *args, **kwargs):
+        if self._within:
+            return step(self, *args, **kwargs)
+        for hook in [*self._before.values()]:
+            hook(self, args, kwargs)
+        self._within = True
+        try:
+            result = step(self, *args, **kwargs)
+        finally:
+            self._within = False
+        self._taken += 1
+        for hook in [*self._after.values()]:
+            hook(self, args, kwargs)
+        return result
+
+    return hooked
+
+
 class Optimizer:
     """What all optimisers are, as `torch.optim.Optimizer`.
 
@@ -25,16 +48,30 @@ class Optimizer:
     defaults  the options of groups that do not name them
 
     `param_groups` is a list of dicts, whose options may be changed at any time; `state` says what is remembered of each Tensor. A subclass
-    has a method ``update(group)``. A parameter whose gradient nobody has touched since the last `zero_grad` stays as it is.
+    has a method ``update(group)``, or a `step` of its own, as in PyTorch. A parameter whose gradient nobody has touched since the last
+    `zero_grad` stays as it is, in the optimisers that are here.
 
     Raises TypeError or ValueError if something cannot be optimised, with its number.
+
+    >>> import numpy as np, gradnerve as gn
+    >>> class Signs(gn.optim.Optimizer):
+    ...     def __init__(self, params, lr=0.1):
+    ...         super().__init__(params, {"lr": lr})
+    ...     def update(self, group):
+    ...         for p in group["params"]:
+    ...             p.data -= group["lr"] * np.sign(p.grad)
+    >>> p = gn.nn.Parameter(np.array([1.0, -2.0]))
+    >>> (p * p).sum().backward()
+    >>> Signs([p]).step()
+    >>> p.data
+    array([ 0.9, -1.9])
     """
 
     scalars: ClassVar[dict] = {}  # what the state has that is a number, with its first value
 
     def __init__(self, params, defaults):
         self.defaults, self.state, self.param_groups = defaults, defaultdict(dict), []
-        self._before, self._after, self._taken = OrderedDict(), OrderedDict(), 0
+        self._before, self._after, self._taken, self._within = OrderedDict(), OrderedDict(), 0, False
         if isinstance(params, (TensorBase, np.ndarray)):
             raise TypeError(f"{type(self).__name__}: params is one {type(params).__name__}; pass a list of Tensors, such as model.parameters()")
         groups = list(params)
@@ -42,6 +79,11 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: got no parameters")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = counted(cls.step)
 
     def __repr__(self):
         lines = [f"{type(self).__name__} ("]
@@ -76,23 +118,15 @@ class Optimizer:
     def check(self, group):
         """Raise ValueError for options that make no sense."""
 
+    @counted
     def step(self, closure=None):
         """Update the parameters from their gradients; `closure`, if given, computes these and returns the loss, which is returned."""
-        for hook in [*self._before.values()]:
-            hook(self, (closure,), {})
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
             self.update(group)
-        return self.stepped(closure, loss)
-
-    def stepped(self, closure, loss):
-        """What follows every step."""
-        self._taken += 1
-        for hook in [*self._after.values()]:
-            hook(self, (closure,), {})
         return loss
 
     def zero_grad(self, set_to_none=True):

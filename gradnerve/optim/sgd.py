@@ -46,14 +46,13 @@ class SGD(Compiled):
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False, foreach=None,
                  differentiable=False, fused=None):  # fmt: skip
+        if nesterov and (momentum <= 0 or dampening != 0):  # a group may have options of its own, as in PyTorch
+            raise ValueError(f"SGD: nesterov needs a momentum and no dampening, not momentum={momentum}, dampening={dampening}")
         super().__init__(params, {"lr": float(lr), "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
                                   "maximize": maximize})  # fmt: skip
 
     def check(self, group):
-        momentum = group["momentum"]
-        check_range("SGD", lr=(group["lr"], 0, INFINITY), momentum=(momentum, 0, INFINITY), weight_decay=(group["weight_decay"], 0, INFINITY))
-        if group["nesterov"] and (momentum <= 0 or group["dampening"] != 0):
-            raise ValueError(f"SGD: nesterov needs a momentum and no dampening, not momentum={momentum}, dampening={group['dampening']}")
+        check_range("SGD", **{name: (group[name], 0, INFINITY) for name in ("lr", "momentum", "weight_decay")})
 
     def arrays(self, group):
         return {"momentum_buffer": 0.0 if group["momentum"] else None}

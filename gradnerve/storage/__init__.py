@@ -54,11 +54,12 @@ def save(object, path, format=None):
             write(file)
 
 
-def load(path, format=None):
+def load(path, format=None, *, map_location=None, weights_only=True):
     """The object in a file: what was saved, or, where another program has written it, a dict of its arrays by name.
 
     path    of an .npz, .safetensors, .pt or .pth file; or a binary file object with an .npz in it
     format  "npz", "safetensors" or "pt"; by default what the path ends with
+    map_location, weights_only  as in `torch.load`: arrays go to the "cpu", and nothing but data is loaded
 
     Arrays are ndarrays in memory of their own; what was a Tensor is one again, which requires grad if it was a leaf that did. bfloat16
     becomes float32, which holds it exactly. PyTorch's files are read without PyTorch: tensors and Parameters
@@ -68,6 +69,9 @@ def load(path, format=None):
     if it cannot be opened. Checksums tell damage, except where there are none: in .safetensors files by others, PyTorch's files from
     before 1.6, and those that it was told to write without.
     """
+    if str(map_location or "cpu") != "cpu" or not weights_only:
+        what = "code in files is never run: weights_only is always True" if not weights_only else f"arrays are on the CPU, not on {map_location!r}"
+        raise ValueError(f"load: {what}")
     kind = format_of(path, format, "load")
     with reading(f"load: {name_of(path)!r}"):
         if not is_path(path):

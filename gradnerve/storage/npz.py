@@ -35,14 +35,23 @@ def prepare(obj):
 
 
 def write(file, tree, arrays):
+    archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
+    try:
+        write_entries(archive, tree, arrays)
+        archive.close()
+    except BaseException:
+        archive.fp = None  # is not to be closed: after Ctrl-C within an entry that would be an error of its own
+        raise
+
+
+def write_entries(archive, tree, arrays):
     entries = {}
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            info = fixed_info(f"{name}.npy")
-            with archive.open(info, "w", force_zip64=array.nbytes >= LARGE) as stream:
-                write_array(stream, array)
-            entries[name] = {"dtype": little_endian_code(array), "shape": list(array.shape), "crc32": info.CRC}
-        archive.writestr(fixed_info(MANIFEST), manifest.compose(tree, entries))
+    for name, array in arrays.items():
+        info = fixed_info(f"{name}.npy")
+        with archive.open(info, "w", force_zip64=array.nbytes >= LARGE) as stream:
+            write_array(stream, array)
+        entries[name] = {"dtype": little_endian_code(array), "shape": list(array.shape), "crc32": info.CRC}
+    archive.writestr(fixed_info(MANIFEST), manifest.compose(tree, entries))
 
 
 def fixed_info(name):

@@ -125,6 +125,9 @@ class MultiStepLR(Multiplying):
         self.gamma = number(self, "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
+    def _load_state(self, state):
+        super()._load_state({**state, "milestones": dict(state["milestones"])})  # PyTorch has a Counter
+
     def _factor(self):
         return self.gamma ** self.milestones.get(self.last_epoch, 0)
 
