@@ -49,12 +49,13 @@ _ELSEWHERE = {"manual_seed": "random", "poly1d": "polynomial", "check_gradients"
 
 
 def __getattr__(name):
-    """Import a submodule when it is asked for, and say why a name of NumPy's is not here."""
+    """Import a submodule when it is asked for, and say why a name of NumPy's or PyTorch's is not here."""
     if name in _MODULES:
         return _import_module(f"gradnerve.{name}")
     if name in _ELSEWHERE:
         return getattr(_import_module(f"gradnerve.{_ELSEWHERE[name]}"), name)
-    raise AttributeError(f"gradnerve has no {name}{_names.why_not(name)}")
+    hint = "" if name.startswith("_") else _import_module("gradnerve.idioms").of_module(name)
+    raise AttributeError(f"gradnerve has no {name}{hint or _names.why_not(name)}")
 
 
 def __dir__():

@@ -235,16 +235,24 @@ class Tensor(TensorBase):
         numbers.resize(*shape, refcheck=False)  # 0 where an element is missing
         self._become(shapes.concatenate([np.zeros(1, self.dtype), self.ravel()])[numbers])
 
-    def view(self, dtype=None, type=None):
+    def view(self, dtype=None, type=None, *shape):
         """The same values; as another dtype, their bytes would have no gradient."""
+        if isinstance(dtype, int | tuple):
+            wanted = dtype if isinstance(dtype, tuple) else [n for n in (dtype, type, *shape) if n is not None]
+            raise TypeError(f"view: NumPy's view takes a dtype, no shape; here it is t.reshape({', '.join(map(str, wanted))})")
         if type is not None or dtype not in (None, self.dtype):
             raise TypeError(f"view: a Tensor of {self.dtype} can be viewed as such only; t.astype converts, t.data.view gives the values' bytes")
         return self[...]
 
     def __getattr__(self, name):
-        if hasattr(np.ndarray, name) and not name.startswith("__"):
+        if name.startswith("_"):  # a protocol, which NumPy and others ask for often
+            raise AttributeError(f"Tensor has no attribute {name!r}")
+        if hasattr(np.ndarray, name):
             raise AttributeError(f"Tensor has no {name}, as its gradient would be lost; t.data.{name} is that of the values")
-        raise AttributeError(f"Tensor has no attribute {name!r}")
+        from gradnerve import idioms
+
+        hint = idioms.of_tensor(name)
+        raise AttributeError(f"Tensor has no {name}{hint}" if hint else f"Tensor has no attribute {name!r}")
 
     sum, prod, max, min, cumsum, cumprod = reductions.sum, reductions.prod, reductions.max, reductions.min, reductions.cumsum, scans.cumprod
     mean, var, std = as_numpys(np.mean, reductions.mean), as_numpys(np.var, reductions.var), as_numpys(np.std, reductions.std)

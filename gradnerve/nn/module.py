@@ -167,7 +167,9 @@ class Module:
             return computed[name](self)
         if name in ("_computed", "_hooks", "_not_saved", "training", *REGISTRIES):
             raise AttributeError(f"{kind} is not set up: call super().__init__() first in {kind}.__init__")
-        raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+        from gradnerve import idioms
+
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{idioms.of_layer(name)}", name=name, obj=self)
 
     def __dir__(self):
         return sorted(name for name in {*super().__dir__()} if not name[:1].isdigit())

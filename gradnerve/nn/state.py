@@ -83,6 +83,8 @@ def misfit(path, t, array):
     return None
 
 
+DEVICES = ("cpu", "cuda", "meta", "mps", "xpu")
+
 # --- dtypes ----------------------------------------------------------------------------------------------------------
 
 
@@ -91,13 +93,14 @@ def destination(args, device, dtype, options):
     for x in args:
         if isinstance(x, TensorBase):
             dtype = x.dtype
-        elif isinstance(x, str) and x == "cpu":
+        elif str(x).partition(":")[0] in DEVICES:
             device = x
         elif not isinstance(x, bool):  # non_blocking
             dtype = x
     unknown = options.keys() - {"non_blocking", "copy"}
-    if unknown or device not in (None, "cpu"):
-        raise TypeError(f"to: takes a dtype, a tensor or the device 'cpu', not {', '.join(unknown) or repr(device)}")
+    if unknown or str(device) not in ("None", "cpu"):
+        raise TypeError(f"to: takes a dtype, a tensor or the device 'cpu', not {', '.join(unknown) or repr(device)}; "
+                        "everything is on the CPU, so a device can be left out")  # fmt: skip
     return dtype
 
 
