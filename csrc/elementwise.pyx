@@ -14,7 +14,7 @@ from numpy cimport ndarray
 
 from gradnerve._engine cimport (GRAD, TensorBase, allow_vectorcall, already_freed, argument_count, explained, give_row, helper, involves_complex,
                                 is_behind_mask, is_recording, is_shared, keep_result, new_tensor, operand, parameters_of, row_of, saved_array,
-                                saved_tensor, scalar_type)
+                                saved_tensor, scalar_type, show, watchers)
 from gradnerve._graph cimport NOTHING, OUT, X, Y, add_edge, tables
 from gradnerve._loops cimport clear_trouble, trouble
 from gradnerve._program cimport Program, evaluate, trace
@@ -168,6 +168,8 @@ cdef class Elementwise(Operation):
             rows[1] = row_of(y) if self.line_y is not None else NOTHING
             if rows[0] != NOTHING or rows[1] != NOTHING:
                 self.record(result, shared, values, rows)
+        if watchers:
+            show(self, self, (x, y), {}, result)
         return result
 
     cdef object unary(self, TensorBase x):
@@ -182,6 +184,8 @@ cdef class Elementwise(Operation):
         rows[0], rows[1] = x.node, NOTHING
         if is_recording() and x.node != NOTHING and self.line_x is not None:
             self.record(result, shared, values, rows)
+        if watchers:
+            show(self, self, (x,), {}, result)
         return result
 
     cdef int record(self, TensorBase result, int shared, PyObject** values, int32_t* rows) except -1:

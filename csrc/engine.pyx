@@ -11,7 +11,7 @@ from cpython.complex cimport PyComplex_CheckExact
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
-from cpython.ref cimport Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t
 cimport numpy as cnp
 from numpy cimport ndarray
@@ -28,13 +28,16 @@ cnp.import_array()
 cdef extern from *:
     """
     #if defined(_MSC_VER)
-    static __declspec(thread) int gradnerve_paused = 0, gradnerve_behind_mask = 0;
+    #define GRADNERVE_LOCAL static __declspec(thread)
     #else
-    static _Thread_local int gradnerve_paused = 0, gradnerve_behind_mask = 0;
+    #define GRADNERVE_LOCAL static _Thread_local
     #endif
+    GRADNERVE_LOCAL int gradnerve_paused = 0, gradnerve_behind_mask = 0;
+    GRADNERVE_LOCAL void* gradnerve_watcher = 0;
     """
     int paused "gradnerve_paused"               # 1 where this thread does not record
     int behind_mask "gradnerve_behind_mask"     # 1 while a sweep of this thread works out a share that has passed a mask
+    void* local_watcher "gradnerve_watcher"     # owned: an object of gradnerve/debugging.py that sees what this thread does; or NULL
 
 cdef extern from "Python.h":
     Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
@@ -182,6 +185,36 @@ cdef class Recording:
             with Recording(self.on):
                 return function(*args, **kwargs)
         return decorated
+
+
+def set_watcher(new):
+    """Let an object see the operations and the derivatives of this thread, or None; returns the one before, or None."""
+    global local_watcher, watchers
+    before = watcher()
+    if before is not None:
+        Py_DECREF(before)
+    if new is not None:
+        Py_INCREF(new)
+    watchers += (new is not None) - (before is not None)
+    local_watcher = NULL if new is None else <void*>new
+    return before
+
+
+cdef object watcher():
+    """The watcher of this thread, or None."""
+    return None if local_watcher == NULL else <object>local_watcher
+
+
+cdef int show(Operation operation, object again, object arguments, dict options, TensorBase result) except -1:
+    """Show the watcher an operation that has been recorded; `again` is what would be called to do it again."""
+    cdef object seen_by = watcher()
+    if seen_by is not None:
+        set_watcher(None)
+        try:
+            seen_by.made(operation, again, arguments, options, result)
+        finally:
+            set_watcher(seen_by)
+    return 0
 
 
 def touched(list tensors not None):

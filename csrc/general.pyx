@@ -12,7 +12,7 @@ from numpy cimport ndarray
 from gradnerve._engine cimport (BLANK, BORROWED, Operation, TensorBase, allow_vectorcall, already_freed, argument_count, array_in, explained, exposed,
                                 give_row, helper, holder, holds_tensors, involves_complex, is_batched, is_inexact, is_recording,
                                 keep_result, link_value, linked, new_tensor,
-                                parameters_of, row_of, saved_tensor, value_of)
+                                parameters_of, row_of, saved_tensor, show, value_of, watchers)
 from gradnerve._graph cimport FREED, NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport all_finite, clear_trouble
 
@@ -209,13 +209,14 @@ cdef class General(Operation):
                 if np.may_share_memory(out, arrays[k]):
                     out = cnp.PyArray_NewCopy(out, cnp.NPY_KEEPORDER)
         result = new_tensor(out)
-        if not is_recording() or not is_inexact(out):
-            return result
-        for k in range(len(values)):
-            if row_of(values[k]) != NOTHING and self.readers[0 if self.variadic else k] is not None:
-                parents.append(k)
-        if parents:
-            self.record(result, values, arrays, shared, options, parents)
+        if is_recording() and is_inexact(out):
+            for k in range(len(values)):
+                if row_of(values[k]) != NOTHING and self.readers[0 if self.variadic else k] is not None:
+                    parents.append(k)
+            if parents:
+                self.record(result, values, arrays, shared, options, parents)
+        if watchers:
+            show(self, self, values, options if self.variadic else {}, result)
         return result
 
     cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1:
@@ -446,6 +447,8 @@ def make_by_hand(TensorBase t not None, tuple parents, function):
                 add_edge(row, (<TensorBase>parents[k]).node, k)
     elif tables.nodes[row].operation == NULL:
         raise GraphError("_backward: a leaf has no parents; make the child with Tensor(data, _prev=(a, b))")
+    if row != NOTHING and watchers:
+        show(hand_made, None, parents, {}, t)
     if function is None or row == NOTHING:
         return
     forget(row)
@@ -463,11 +466,12 @@ cdef class Custom(Operation):
     def __init__(self, str name):
         self.name, self.lines, self.at_once = name, {}, True
 
-    def record(self, ndarray value not None, args, pullback, bint reads_result=False):
+    def record(self, ndarray value not None, args, pullback, bint reads_result=False, again=None):
         """A tensor of the value, an array that is ours.
 
         pullback    takes the gradient of the value (a Tensor if it is to be differentiated again, else an array) and the value, likewise,
                     and gives a gradient or None for each of `args`
+        again       a function of `args` that does the operation again, for debugging
         """
         cdef TensorBase result = new_tensor(value)
         cdef int32_t row
@@ -480,6 +484,8 @@ cdef class Custom(Operation):
             keep_result(result, reads_result)
             for k in reversed(tracked):
                 add_edge(row, (<TensorBase>args[k]).node, k)
+        if watchers:
+            show(self, again, args, {}, result)
         return result
 
     cdef tuple shares(self, int32_t row, object g):

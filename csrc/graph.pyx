@@ -133,6 +133,8 @@ cdef void bury(int32_t dead) noexcept:
         forget(row)
         if tables.nodes[row].state & HOOKED:
             drop_hooks(row)
+        if tables.nodes[row].state & NOTED:
+            drop_note(row)
         operation = tables.nodes[row].operation
         if tables.nodes[row].ndim > INLINE_DIMS:
             free(<void*>tables.nodes[row].dims[0])
@@ -189,6 +191,28 @@ cdef dict hooks_of(int32_t row):
 cdef void drop_hooks(int32_t row) noexcept:
     tables.nodes[row].state &= ~HOOKED
     hooks.pop(row, None)
+
+
+# ------------------------------------------------------------------------------------------------------- notes
+
+cdef dict notes = {}    # row -> what debugging knows of it
+
+
+def note(int32_t row, about):
+    """Keep something about a row, as long as its derivatives can be taken."""
+    check_row(row)
+    notes[row] = about
+    tables.nodes[row].state |= NOTED
+
+
+def noted(int32_t row):
+    """The note about a row, or None."""
+    return notes.get(row)
+
+
+cdef void drop_note(int32_t row) noexcept:
+    tables.nodes[row].state &= ~NOTED
+    notes.pop(row, None)
 
 
 # ---------------------------------------------------------------------------------------------- seen from Python

@@ -22,14 +22,14 @@ cimport numpy as cnp
 from numpy cimport ndarray
 
 from gradnerve._engine cimport (BLANK, BORROWED, LOST, Operation, TensorBase, array_in, helper, is_behind_mask, linked, new_tensor, row_of,
-                                set_behind_mask, value_of, without_value)
-from gradnerve._graph cimport FREED, HOOKED, MASKED, NOTHING, RETIRED, drop_hooks, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
+                                set_behind_mask, value_of, watcher, watchers, without_value)
+from gradnerve._graph cimport FREED, HOOKED, MASKED, NOTED, NOTHING, RETIRED, drop_hooks, drop_note, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
 from gradnerve._loops cimport (NPY_ARRAY_CARRAY, NPY_ARRAY_OWNDATA, PyArray_FLAGS, PyArrayObject, add_arrays, all_finite, bytes_of, is_array,
                                recycle, sum_to_shape)
 
 import numpy as np
 
-from gradnerve._engine import GraphError, ShapeError, ValuesNeeded, set_recording
+from gradnerve._engine import GraphError, ShapeError, ValuesNeeded, set_recording, set_watcher
 
 cnp.import_array()
 
@@ -223,6 +223,7 @@ cdef class Sweep:
         cdef int32_t edge = tables.nodes[row].edges, j = self.entries[k].parents, parent
         cdef tuple together = operation.shares(row, g) if operation.at_once else None
         cdef bint selects = operation.selects(row), careful
+        cdef object seen_by = watcher() if watchers else None
         cdef int argument
         cdef PyObject* spare
         while edge != NOTHING:
@@ -231,7 +232,7 @@ cdef class Sweep:
                 careful = self.entries[k].masked and not operation.linear and operation.multiplies(argument)
                 if self.entries[k].masked or selects:
                     self.entries[parent].masked = 1
-                if careful or not self.adds_to(parent) or not operation.add_share(row, argument, g, self.entries[parent].grad):
+                if careful or seen_by is not None or not self.adds_to(parent) or not operation.add_share(row, argument, g, self.entries[parent].grad):
                     if together is not None:
                         share = together[argument]
                     elif careful:
@@ -241,6 +242,8 @@ cdef class Sweep:
                     else:
                         share = operation.share(row, argument, g)
                     if share is not None:
+                        if seen_by is not None and not self.width:
+                            show_share(seen_by, row, operation, argument, g, share, self.entries[parent].row)
                         self.accumulate(parent, share, operation, argument)
                         spare = <PyObject*>share
                         Py_INCREF(share)
@@ -337,6 +340,8 @@ cdef class Sweep:
             forget(row)
             if tables.nodes[row].state & HOOKED:    # which may hold the tensor that holds the row
                 drop_hooks(row)
+            if tables.nodes[row].state & NOTED:
+                drop_note(row)
 
     cdef list found(self, list targets):
         """What has come to the targets, None where nothing has."""
@@ -373,6 +378,17 @@ cdef class Sweep:
             t.flags &= ~BLANK
             add_arrays(t.gradient, grad, True, True)
         return 0
+
+
+cdef int show_share(object seen_by, int32_t row, Operation operation, int argument, object g, object share, int32_t parent) except -1:
+    """Show the watcher the share of an argument, before it is added up."""
+    set_watcher(None)
+    try:
+        seen_by.shared(operation, row, argument, array_in(g), array_in(share), shape_tuple(parent),
+                       cnp.PyArray_DescrFromType(tables.nodes[parent].typenum))
+    finally:
+        set_watcher(seen_by)
+    return 0
 
 
 cdef bint is_ours(PyObject* grad) noexcept:

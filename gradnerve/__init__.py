@@ -45,7 +45,7 @@ _MODULES = ["array_api", "black_box", "data", "fft", "fit", "linalg", "nn", "opt
             "testing", "tree"]  # fmt: skip
 _ELSEWHERE = {"manual_seed": "random", "poly1d": "polynomial", "check_gradients": "testing", "GradientError": "testing",
               "numerical_gradient": "black_box", "NumericalGradientWarning": "black_box", "save": "storage", "load": "storage",
-              "LoadError": "storage"}  # fmt: skip
+              "LoadError": "storage", "debug": "debugging", "verify": "debugging"}  # fmt: skip
 
 
 def __getattr__(name):

@@ -45,7 +45,11 @@ cdef class Operation:
     cdef ndarray saved_input(self, int32_t row, int argument)
     cdef list input_names(self, int n)
 
+cdef int watchers   # how many threads are being debugged
+
 cdef bint is_recording() noexcept
+cdef object watcher()
+cdef int show(Operation operation, object again, object arguments, dict options, TensorBase result) except -1
 cdef bint is_behind_mask() noexcept
 cdef bint set_behind_mask(bint on) noexcept
 cdef bint is_inexact(ndarray a) noexcept

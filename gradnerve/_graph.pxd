@@ -12,6 +12,7 @@ cdef enum:
     FREED = 1           # a backward has passed and released what was saved
     HOOKED = 2          # there are hooks: functions that want to see its gradient
     RETIRED = 8         # a leaf by which nothing more will be differentiated: what depends on it alone is a constant
+    NOTED = 16          # debugging has a note about it
     MASKED = 4          # part of a derivative behind a mask: what that left out is 0 here, too
     INLINE_DIMS = 4     # shapes up to this length stand in the row itself
 
@@ -26,7 +27,7 @@ cdef struct Node:
     int32_t mark                # scratch: the next free row, the next dead row, or the place in a sweep
     int8_t ndim                 # length of the shape
     int8_t typenum              # NumPy's number of the dtype
-    int8_t state                # FREED, HOOKED, MASKED, RETIRED
+    int8_t state                # FREED, HOOKED, MASKED, RETIRED, NOTED
 
 cdef struct Edge:
     int32_t parent              # row of the argument
@@ -53,6 +54,7 @@ cdef void forget(int32_t row) noexcept
 
 cdef dict hooks_of(int32_t row)
 cdef void drop_hooks(int32_t row) noexcept
+cdef void drop_note(int32_t row) noexcept
 cdef tuple shape_tuple(int32_t row)
 
 cdef inline void retain(int32_t row) noexcept:

@@ -73,7 +73,8 @@ def called(operation, f, args, kwargs):
             refuse_changes(name, results, parts_of(again))
             return pullback_again(*gradients)
 
-    return packed(operation, result, args, shares, read=range(len(parts_of(result))))
+    return packed(operation, result, args, shares, read=range(len(parts_of(result))),
+                  again=lambda *args: called(operation, f, args, kwargs))  # fmt: skip
 
 
 def named(name, function):
@@ -117,18 +118,19 @@ def parts_of(result):
     return result if isinstance(result, (tuple, list)) else (result,)
 
 
-def packed(operation, result, args, shares, read=(), constants=()):
+def packed(operation, result, args, shares, read=(), constants=(), again=None):
     """What an operation with one or several results gives. The graph knows one result for each operation: several lie one after the other.
 
     shares     takes the gradients of the results, and the results as Tensors linked to the operation, as far as `read` numbers them
     constants  the numbers of results without a gradient, as those of integers have none
+    again      a function of `args` that does the operation again
     """
     single, parts = not isinstance(result, (tuple, list)), [np.asarray(value(part)) for part in parts_of(result)]
     for part in parts:
         if part.dtype.kind not in "biufc":
             raise TypeError(f"{operation.name}: gave {part.dtype}, which is no number")
     if single and not constants:
-        return operation.record(np.array(parts[0]), args, lambda g, out: shares([g], [out]), bool(read))
+        return operation.record(np.array(parts[0]), args, lambda g, out: shares([g], [out]), bool(read), again)
     kept = [k for k, part in enumerate(parts) if part.dtype.kind in "fc" and k not in constants]
     row = np.concatenate([parts[k].reshape(-1) for k in kept]) if kept else np.zeros(0)
     ends = np.cumsum([0, *(parts[k].size for k in kept)])
@@ -142,7 +144,7 @@ def packed(operation, result, args, shares, read=(), constants=()):
     def results(out):
         return [unpacked(out, places[k], *form) if k in places else others.get(k) for k, form in enumerate(forms)]
 
-    whole = operation.record(row, args, lambda g, out: shares(gradients(g), None if out is None else results(out)), bool(read))
+    whole = operation.record(row, args, lambda g, out: shares(gradients(g), None if out is None else results(out)), bool(read), again)
     outs = [unpacked(whole, places[k], *form) if k in places else wrap(np.array(parts[k]), owned=True) for k, form in enumerate(forms)]
     return outs[0] if single else tree.container(result)[1](outs)
 
@@ -252,7 +254,7 @@ class Function:
                 found.pop()
             return found
 
-        return packed(Custom(cls.__name__), result, args, shares, ctx.saved_results(), ctx._constants)
+        return packed(Custom(cls.__name__), result, args, shares, ctx.saved_results(), ctx._constants, cls.apply)
 
 
 def given(x):

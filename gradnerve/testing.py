@@ -28,7 +28,14 @@ TOLERANCES = {2: 3e-2, 4: 1e-3, 8: 1e-6}  # by the bytes of the least precise nu
 
 
 class GradientError(AssertionError):
-    """A derivative of ours differs from the numerical one, or nothing can be said about it."""
+    """A derivative of ours differs from the numerical one, or nothing can be said about it.
+
+    largest  the largest difference, in units of what was allowed; infinite if it has none
+    """
+
+    def __init__(self, message, largest=np.inf):
+        super().__init__(message)
+        self.largest = largest
 
 
 @dataclass
@@ -250,9 +257,10 @@ class Check:
                  for k, (p, small) in enumerate(zip(self.subject.points, self.small, strict=True))]  # fmt: skip
         blocks = self.blocks(ours, numbers, known)
         compared = [*(block.apart for block in blocks), *(apart for found in along for *_, apart in found)]
+        largest = max(a.max(initial=0.0) for a in compared)
         if any(np.any(block.failed) for block in blocks) or any(np.any(apart > 1) for apart in compared):
-            raise GradientError(self.message(blocks, numbers, along))
-        count, largest = sum(a.size for a in compared), max(a.max(initial=0.0) for a in compared)
+            raise GradientError(self.message(blocks, numbers, along), largest)
+        count = sum(a.size for a in compared)
         return GradientReport(self.subject.title, count, largest, self.forward(ours, numbers))
 
     def ours(self, points):
