@@ -20,6 +20,7 @@ VARIANTS = {  # name: (Cython directives, C macros)
     "profile": ({"profile": True}, []),
     "trace":   ({"profile": True, "linetrace": True}, [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]),
     "debug":   (dict.fromkeys(CHECKS, True), []),
+    "sanitize": ({}, []),
 }  # fmt: skip
 UNCHECKED = dict.fromkeys(("boundscheck", "wraparound", "initializedcheck"), False)  # kernels: their callers check
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
@@ -27,6 +28,7 @@ NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERS
 # to fused multiply-adds a result is the same on every machine, as NumPy's own are. -g1 is for native profilers.
 GCC_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-g1"]
 MSVC_FLAGS = ["/O2"]
+SANITIZERS = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 NO_COMPILER = """GradNerve has a small compiled core and found no working C compiler{tried}.
   Debian, Ubuntu   sudo apt install build-essential python3-dev
@@ -173,6 +175,9 @@ class build_ext(setuptools_build_ext):
         for each in self.extensions:
             each.include_dirs.append(numpy.get_include())
             each.extra_compile_args += MSVC_FLAGS if self.compiler.compiler_type == "msvc" else GCC_FLAGS
+            if variant() == "sanitize":
+                each.extra_compile_args += SANITIZERS
+                each.extra_link_args += SANITIZERS
         try:
             super().build_extensions()
         except (BaseError, CCompilerError):

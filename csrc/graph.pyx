@@ -85,7 +85,8 @@ cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum
     node.state = 0
     if far != NULL:
         node.dims[0] = <npy_intp>far
-    memcpy(shape_of(row), dims, ndim * sizeof(npy_intp))
+    if ndim:
+        memcpy(shape_of(row), dims, ndim * sizeof(npy_intp))
     return row
 
 

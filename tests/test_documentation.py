@@ -92,8 +92,8 @@ def public(holder):
 
 MODULES = {"batching", "creation", "dispatch", "functional", "implicit", "inplace", "ops", "own", "recompute", "tensor",
            "tree"}  # `graph` is the function  # fmt: skip
-NAMESPACES = {"array_api", "black_box", "data", "diagnoses", "differences", "fft", "fit", "idioms", "kernels", "linalg", "nn", "optim", "polynomial",
-              "random", "scipy", "special", "storage", "testing"}  # fmt: skip
+NAMESPACES = {"array_api", "black_box", "data", "debugging", "diagnoses", "differences", "fft", "fit", "idioms", "kernels", "linalg", "nn", "optim",
+              "polynomial", "random", "scipy", "special", "storage", "testing"}  # fmt: skip
 OWN = """Tensor GraphError ShapeError graph no_grad enable_grad custom_gradient
     grad value_and_grad elementwise_grad vjp jvp jacobian hessian hvp vmap BatchWarning stop_gradient
     Function checkpoint checkpoint_sequential fixed_point root ConvergenceError
