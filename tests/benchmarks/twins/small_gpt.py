@@ -3,22 +3,13 @@
 The figure is bits per held-out character; the time is that of 100 steps of training.
 """
 
-import time
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 import gradnerve as gn
-
-SEED = 0
-
-
-def timed(train, steps):
-    start = time.perf_counter()
-    train(steps)
-    return 100 * (time.perf_counter() - start) / steps
+from tests.benchmarks.twins.characters import SEED, timed
 
 
 def ours(example, short):
