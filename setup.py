@@ -22,7 +22,7 @@ VARIANTS = {  # name: (Cython directives, C macros)
     "debug":   (dict.fromkeys(CHECKS, True), []),
     "sanitize": ({}, []),
 }  # fmt: skip
-UNCHECKED = dict.fromkeys(("boundscheck", "wraparound", "initializedcheck"), False)  # kernels: their callers check
+UNCHECKED = dict.fromkeys(("wraparound", "initializedcheck"), False)  # kernels work on pointers; a list is indexed with a check
 NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
 # Never -ffast-math (it breaks NaN and inf) nor -march=native (a wheel must run elsewhere). Without contraction
 # to fused multiply-adds a result is the same on every machine, as NumPy's own are. -g1 is for native profilers.

@@ -162,12 +162,13 @@ cdef class Elementwise(Operation):
             return helper("batched")(self, (x, y), {})
         cdef int shared = is_shared(x) << X | is_shared(y) << Y
         cdef object _held_x = <object>values[0], _held_y = <object>values[1]  # without the GIL, another thread may drop them
+        rows[0] = row_of(x) if self.line_x is not None else NOTHING
+        rows[1] = row_of(y) if self.line_y is not None else NOTHING
         cdef TensorBase result = new_tensor(self.compute(values))
-        if is_recording():
-            rows[0] = row_of(x) if self.line_x is not None else NOTHING
-            rows[1] = row_of(y) if self.line_y is not None else NOTHING
-            if rows[0] != NOTHING or rows[1] != NOTHING:
-                self.record(result, shared, values, rows)
+        if is_recording() and (rows[0] != NOTHING or rows[1] != NOTHING):
+            if rows[0] != NOTHING and (<TensorBase>x).node != rows[0] or rows[1] != NOTHING and (<TensorBase>y).node != rows[1]:
+                return self.binary(x, y)    # another thread has changed one in place meanwhile: its row is no longer that of the value
+            self.record(result, shared, values, rows)
         if watchers:
             show(self, self, (x, y), {}, result)
         return result
@@ -175,13 +176,16 @@ cdef class Elementwise(Operation):
     cdef object unary(self, TensorBase x):
         cdef PyObject* values[2]
         cdef int32_t rows[2]
+        cdef int32_t row_x = x.node
         operand(x, &values[0])
         if values[0] == NULL:
             return helper("batched")(self, (x,), {})
         cdef int shared = is_shared(x) << X
         cdef object _held = <object>values[0]
         cdef TensorBase result = new_tensor(self.compute(values))
-        rows[0], rows[1] = x.node, NOTHING
+        if x.node != row_x:
+            return self.unary(x)
+        rows[0], rows[1] = row_x, NOTHING
         if is_recording() and x.node != NOTHING and self.line_x is not None:
             self.record(result, shared, values, rows)
         if watchers:
@@ -193,15 +197,15 @@ cdef class Elementwise(Operation):
         cdef int needs = (self.line_x.needs if rows[0] != NOTHING else 0) | (self.line_y.needs if rows[1] != NOTHING else 0)
         cdef int typenum = cnp.PyArray_TYPE(result.array)
         cdef int32_t row = give_row(result, self, 2)
+        if rows[1] != NOTHING:      # first, as the arguments may lose their rows to another thread while arrays are copied
+            add_edge(row, rows[1], 1)
+        if rows[0] != NOTHING:
+            add_edge(row, rows[0], 0)
         if needs & (1 << X):
             tables.nodes[row].saved[X] = saved_array(values[0], shared & 1 << X, typenum)
         if needs & (1 << Y):
             tables.nodes[row].saved[Y] = saved_array(values[1], shared & 1 << Y, typenum)
         keep_result(result, needs & (1 << OUT))
-        if rows[1] != NOTHING:
-            add_edge(row, rows[1], 1)
-        if rows[0] != NOTHING:
-            add_edge(row, rows[0], 0)
         return 0
 
     cdef ndarray saved_input(self, int32_t row, int argument):

@@ -254,11 +254,16 @@ cdef bint held_elsewhere(PyObject* a) noexcept:
 
 cdef ndarray escape(TensorBase t):
     """The tensor's array for anybody to write to: a private one, should the graph have saved it."""
+    cdef ndarray before, copy
     value_of(t)
-    if not t.flags & ESCAPED:
-        if held_elsewhere(<PyObject*>t.array) or not cnp.PyArray_ISWRITEABLE(t.array):
-            t.array = cnp.PyArray_NewCopy(t.array, cnp.NPY_KEEPORDER)
-        t.flags |= ESCAPED
+    while not t.flags & ESCAPED and (held_elsewhere(<PyObject*>t.array) or not cnp.PyArray_ISWRITEABLE(t.array)):
+        before = t.array
+        copy = cnp.PyArray_NewCopy(before, cnp.NPY_KEEPORDER)
+        if t.array is before:       # else another thread has been here meanwhile, and somebody may have written to its copy already
+            t.array = copy
+            t.flags |= ESCAPED
+        before = None
+    t.flags |= ESCAPED
     return t.array
 
 
@@ -472,13 +477,20 @@ cdef class TensorBase:
     def grad(self):
         """The gradient that backward passes have added up: an ndarray of the tensor's shape and dtype, zeros before the first."""
         cdef TensorBase t = gradient_keeper(self)
+        cdef ndarray before, fresh, value
         if t.node == NOTHING:
             return t.gradient
-        if t.gradient is None:
-            t.gradient = np.zeros(np.shape(value_of(self)), self.array.dtype)
-            t.flags |= BLANK
-        elif t.flags & BORROWED and (held_elsewhere(<PyObject*>t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
-            t.gradient = cnp.PyArray_NewCopy(t.gradient, cnp.NPY_CORDER)
+        while t.gradient is None or t.flags & BORROWED and (held_elsewhere(<PyObject*>t.gradient) or not cnp.PyArray_ISCARRAY(t.gradient)):
+            before = t.gradient
+            if before is None:
+                value = value_of(self)
+                fresh = cnp.PyArray_ZEROS(cnp.PyArray_NDIM(value), cnp.PyArray_DIMS(value), cnp.PyArray_TYPE(value), 0)
+            else:
+                fresh = cnp.PyArray_NewCopy(before, cnp.NPY_CORDER)
+            if t.gradient is before:        # else a backward of another thread has added to it meanwhile
+                t.gradient = fresh
+                t.flags = t.flags & ~BORROWED | (BLANK if before is None else 0)
+            before = fresh = None
         t.flags &= ~BORROWED
         return t.gradient
 
@@ -563,10 +575,13 @@ cdef class TensorBase:
 
     def _link(self):
         """A second tensor for the same value, which later changes of this one do not reach."""
+        cdef int32_t row = self.node
         cdef ndarray array
         value_of(self)
         array = cnp.PyArray_NewCopy(self.array, cnp.NPY_KEEPORDER) if exposed(self) else self.array     # asked before we hold it, too
-        return new_tensor(array) if self.node == NOTHING else linked(array, self.node)
+        if self.node != row:        # it stands for another value by now, in another thread
+            return self._link()
+        return new_tensor(array) if row == NOTHING else linked(array, row)
 
     def detach(self):
         """The same values, untracked."""

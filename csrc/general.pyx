@@ -16,6 +16,8 @@ from gradnerve._engine cimport (BLANK, BORROWED, Operation, TensorBase, allow_ve
 from gradnerve._graph cimport FREED, NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
 from gradnerve._loops cimport all_finite, clear_trouble
 
+from threading import RLock
+
 import numpy as np
 
 from gradnerve._engine import GraphError, ShapeError
@@ -23,6 +25,7 @@ from gradnerve._engine import GraphError, ShapeError
 cnp.import_array()
 
 MISSING = object()
+turns = RLock()     # of hand-made functions
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object callable, PyObject** args, size_t nargs, PyObject* names)
@@ -36,6 +39,9 @@ cdef enum:          # what a parameter of a derivative line stands for, beside t
     IS_TOTAL = -4   # what has come to the argument already: the line adds to it in place
 
 cdef dict SPECIAL = {"g": IS_G, "out": IS_OUT, "i": IS_I, "total": IS_TOTAL}
+
+cdef enum:
+    FEW = 8         # arguments that need no memory of their own
 
 cdef enum:          # what is saved
     VALUE, SHAPE, ALL_VALUES, ALL_SHAPES, OPTION
@@ -132,14 +138,26 @@ cdef class General(Operation):
 
     cdef object call(self, list values, dict options):
         """Compute and record."""
-        cdef list arrays
-        cdef object shared = None
-        cdef int k
         if not self.variadic:
             if self.numpys is not None and (len(values) > self.n_positional or options and not self.knows(options)):
                 return self.numpys(*values, **options)      # NumPy's order and names of arguments, `out` among them
             self.bind(values, options)
-        arrays = list(values)
+        outcome = self.attempt(values, options)
+        while outcome is MISSING:
+            outcome = self.attempt(values, options)
+        return outcome
+
+    cdef object attempt(self, list values, dict options):
+        """The same; MISSING if another thread has changed an argument in place meanwhile, so that its row is no longer that of the value."""
+        cdef list arrays = list(values)
+        cdef object shared = None
+        cdef int32_t few[FEW]
+        cdef int32_t* rows = few
+        cdef ndarray many
+        cdef int k
+        if len(values) > FEW:
+            many = np.empty(len(values), np.int32)
+            rows = <int32_t*>cnp.PyArray_DATA(many)
         for k in range(len(values)):
             value = values[k]
             if isinstance(value, (list, tuple)) and self.readers[0 if self.variadic else k] is not None:
@@ -152,13 +170,14 @@ cdef class General(Operation):
                 arrays[k] = value_of(<TensorBase>value)
             elif isinstance(value, ndarray):
                 shared = add_to(shared, k)
+            rows[k] = row_of(value)
         try:
             out = self.run(arrays, options)
         except Exception as error:
             raise explained(self, error, arrays)
         finally:
             clear_trouble()
-        return self.finish(values, arrays, shared, options, out if cnp.PyArray_CheckExact(out) else np.asarray(out))
+        return self.finish(values, arrays, rows, shared, options, out if cnp.PyArray_CheckExact(out) else np.asarray(out))
 
     cdef bint knows(self, object names):
         """Whether these are names of parameters."""
@@ -199,8 +218,8 @@ cdef class General(Operation):
             raise TypeError(f"{self.name}: no such argument here: {', '.join(sorted(set(options) - set(self.names[given:])))}")
         return 0
 
-    cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out):
-        """Wrap the result and record it."""
+    cdef object finish(self, list values, list arrays, int32_t* rows, object shared, dict options, ndarray out):
+        """Wrap the result and record it; MISSING if an argument no longer has the row that it had."""
         cdef TensorBase result
         cdef list parents = []
         cdef int k
@@ -211,15 +230,16 @@ cdef class General(Operation):
         result = new_tensor(out)
         if is_recording() and is_inexact(out):
             for k in range(len(values)):
-                if row_of(values[k]) != NOTHING and self.readers[0 if self.variadic else k] is not None:
+                if rows[k] != NOTHING and self.readers[0 if self.variadic else k] is not None:
                     parents.append(k)
-            if parents:
-                self.record(result, values, arrays, shared, options, parents)
+            if parents and not self.record(result, values, arrays, rows, shared, options, parents):
+                return MISSING
         if watchers:
             show(self, self, values, options if self.variadic else {}, result)
         return result
 
-    cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1:
+    cdef bint record(self, TensorBase result, list values, list arrays, int32_t* rows, object shared, dict options, list parents) except -1:
+        """Give the result a row; False if an argument has lost its own."""
         cdef unsigned long long needs = 0
         cdef bint needs_out = False
         cdef Reader reader
@@ -235,13 +255,16 @@ cdef class General(Operation):
         for k in range(len(self.reads)):
             value = self.saved_value(<tuple>self.reads[k], arrays, shared, options) if needs >> k & 1 else None
             saved.append(value)
+        for k in parents:
+            if row_of(values[k]) != rows[k]:
+                return False
         row = give_row(result, self, <int>len(parents))
         Py_INCREF(saved)
         tables.nodes[row].saved[X] = <PyObject*>saved
         keep_result(result, needs_out)
         for k in range(<int>len(parents) - 1, -1, -1):
-            add_edge(row, (<TensorBase>values[parents[k]]).node, parents[k])
-        return 0
+            add_edge(row, rows[<int>parents[k]], parents[k])
+        return True
 
     cdef object saved_value(self, tuple read, list arrays, object shared, dict options):
         """What a line's parameter will be: an array nobody else can write to, a shape, or an option."""
@@ -268,8 +291,6 @@ cdef class General(Operation):
         cdef object one
         if reader.line is None:
             return None
-        if tables.nodes[row].saved[X] == NULL:
-            raise already_freed(self.name)
         if many is not None:
             result = many.line(*self.read(many, row, argument, g, None, False))
             if result is not None:
@@ -305,8 +326,6 @@ cdef class General(Operation):
         cdef bint recorded = isinstance(g, TensorBase), conjugate
         if reader.line is None:
             return None
-        if tables.nodes[row].saved[X] == NULL:
-            raise already_freed(self.name)
         conjugate = self.analytic and (involves_complex(row, g) if recorded else cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(<ndarray>g)))
         g = np.conjugate(g) if conjugate else g
         args = self.read(reader, row, argument, g, None, recorded)
@@ -329,9 +348,12 @@ cdef class General(Operation):
         return True
 
     cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded):
-        """What a line's parameters stand for."""
-        cdef list args = [], saved = <list>tables.nodes[row].saved[X]
+        """What a line's parameters stand for. Another thread may release the node at any time before."""
+        cdef list args = [], saved
         cdef int code
+        if tables.nodes[row].saved[X] == NULL:
+            raise already_freed(self.name)
+        saved = <list?>tables.nodes[row].saved[X]
         for code in reader.codes:
             if code == IS_G:
                 args.append(g)
@@ -395,12 +417,16 @@ cdef class HandMade(Operation):
 
     cdef tuple shares(self, int32_t row, object g):
         """Call the function with empty gradients all around, and collect what it adds to them."""
-        cdef list parents = [], arguments = [], before = []
-        cdef int32_t edge = tables.nodes[row].edges
-        cdef TensorBase child, parent
         if isinstance(g, TensorBase):
             raise GraphError("a hand-made _backward works on arrays and has no second derivative; use gn.custom_gradient, "
                              "or a line of gradnerve.ops.define.op")
+        with turns:         # the parents' gradients are put aside for all threads
+            return self.shares_alone(row, g)
+
+    cdef tuple shares_alone(self, int32_t row, object g):
+        cdef list parents = [], arguments = [], before = []
+        cdef int32_t edge = tables.nodes[row].edges
+        cdef TensorBase child, parent
         if tables.nodes[row].state & FREED:
             raise already_freed(self.name)
         if tables.nodes[row].saved[X] == NULL:

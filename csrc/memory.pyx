@@ -40,6 +40,8 @@ cdef struct Header:
 
 cdef size_t live = 0, peak = 0          # bytes of the arrays that were made in the last block
 cdef size_t last_block = 0
+cdef int open_blocks = 0                # of all threads
+cdef bint kept = False                  # whether arrays were used again before the first of these
 
 
 cdef void* booked(void* start, size_t size) noexcept nogil:
@@ -112,19 +114,23 @@ cdef class Count:
     (8000, 16000, True)
     """
     cdef object handler
-    cdef bint kept
 
     def __enter__(self):
-        global last_block, live, peak
-        self.kept = keep_arrays(False)
+        global last_block, live, peak, open_blocks, kept
+        if open_blocks == 0:
+            kept = keep_arrays(False)
+        open_blocks += 1
         self.handler = PyDataMem_SetHandler(capsule)
         last_block += 1
         live = peak = 0
         return self
 
     def __exit__(self, kind, error, traceback):
+        global open_blocks
         PyDataMem_SetHandler(self.handler)
-        keep_arrays(self.kept)
+        open_blocks -= 1
+        if open_blocks == 0:
+            keep_arrays(kept)
 
     def restart(self):
         """Forget the peak."""

@@ -376,7 +376,7 @@ cdef class Program:
             shared.room, shared.first_scratch = room, first
             with nogil:
                 gn_share(run_part, &shared, n, CHUNK, helpers)
-        elif n >= RELEASE_GIL:
+        elif n >= RELEASE_GIL or walk != NULL and product(walk.ndim, walk.dims) >= RELEASE_GIL:
             with nogil:
                 self.run_all(walk, base, step, n, total)
         else:

@@ -21,9 +21,10 @@ from libc.stdlib cimport free, malloc, realloc
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._engine cimport (BLANK, BORROWED, LOST, Operation, TensorBase, array_in, helper, is_behind_mask, linked, new_tensor, row_of,
-                                set_behind_mask, value_of, watcher, watchers, without_value)
-from gradnerve._graph cimport FREED, HOOKED, MASKED, NOTED, NOTHING, RETIRED, drop_hooks, drop_note, forget, hooks_of, release, retain, shape_of, shape_tuple, tables
+from gradnerve._engine cimport (BLANK, BORROWED, LOST, Operation, TensorBase, array_in, gradient_keeper, helper, is_behind_mask, linked,
+                                new_tensor, row_of, set_behind_mask, value_of, watcher, watchers, without_value)
+from gradnerve._graph cimport (FREED, HOOKED, MASKED, NOTED, NOTHING, RETIRED, drop_hooks, drop_note, forget, hooks_of, release, retain, shape_of,
+                               shape_tuple, tables)
 from gradnerve._loops cimport (NPY_ARRAY_CARRAY, NPY_ARRAY_OWNDATA, PyArray_FLAGS, PyArrayObject, add_arrays, all_finite, bytes_of, is_array,
                                recycle, sum_to_shape)
 
@@ -187,8 +188,8 @@ cdef class Sweep:
             for n in range(self.count):
                 k = self.order[n]
                 if self.entries[k].grad != NULL and self.entries[k].wanted:
-                    if tables.nodes[self.entries[k].row].state & HOOKED and not (self.ends is not None and self.entries[k].row in self.ends):
-                        self.call_hooks(k)
+                    if tables.nodes[self.entries[k].row].state & (HOOKED | FREED):
+                        self.look_at(k)
                     self.visit(k)
                     if not self.recorded:
                         nbytes += bytes_of(self.entries[k].grad)
@@ -289,6 +290,15 @@ cdef class Sweep:
         """Whether a share may be added to what has come to the parent in place: that sum is ours alone."""
         return not self.recorded and not self.width and is_ours(self.entries[parent].grad)
 
+    cdef int look_at(self, int32_t k) except -1:
+        """Before a node is visited that another sweep has released since this one began, or that has hooks."""
+        cdef int32_t row = self.entries[k].row
+        if self.ends is not None and row in self.ends:
+            return 0
+        if tables.nodes[row].state & FREED:
+            raise freed_error(row)
+        return self.call_hooks(k)
+
     cdef int call_hooks(self, int32_t k) except -1:
         """Show the gradient of a node to those who asked for it; what they return takes its place."""
         cdef int32_t row = self.entries[k].row
@@ -357,6 +367,22 @@ cdef class Sweep:
     cdef int commit(self) except -1:
         """Give every tensor that is still held its gradient. All that can fail comes before the first change."""
         cdef list fresh = [], added = []
+        cdef TensorBase t
+        cdef ndarray grad
+        self.find_sums(fresh, added)
+        while not (are_as_found(fresh, True) and are_as_found(added, False)):   # another thread, or a finaliser, has added to one meanwhile
+            fresh, added = [], []
+            self.find_sums(fresh, added)
+        for t, _, grad in fresh:
+            t.gradient = grad
+            t.flags = t.flags & ~BLANK | BORROWED
+        for t, _, grad in added:
+            t.flags &= ~BLANK
+            add_arrays(t.gradient, grad, True, True)
+        return 0
+
+    cdef int find_sums(self, list fresh, list added) except -1:
+        """For every tensor that is still held, its gradient as it is, and what takes its place or is to be added in place."""
         cdef int32_t k
         cdef TensorBase t
         cdef ndarray grad
@@ -365,18 +391,13 @@ cdef class Sweep:
                 continue
             t = <TensorBase>tables.nodes[self.entries[k].row].handle
             grad = <ndarray>self.entries[k].grad
-            if t.gradient is None:
-                fresh.append((t, grad))
-            elif t.flags & BORROWED or not cnp.PyArray_ISCARRAY(t.gradient):
-                fresh.append((t, add_arrays(t.gradient, grad, False, True)))
+            before = t.gradient
+            if before is None:
+                fresh.append((t, before, grad))
+            elif t.flags & BORROWED or not cnp.PyArray_ISCARRAY(before):
+                fresh.append((t, before, add_arrays(before, grad, False, False)))
             else:
-                added.append((t, grad if cnp.PyArray_ISCARRAY_RO(grad) else cnp.PyArray_NewCopy(grad, cnp.NPY_CORDER)))
-        for t, grad in fresh:
-            t.gradient = grad
-            t.flags = t.flags & ~BLANK | BORROWED
-        for t, grad in added:
-            t.flags &= ~BLANK
-            add_arrays(t.gradient, grad, True, True)
+                added.append((t, before, grad if cnp.PyArray_ISCARRAY_RO(grad) else cnp.PyArray_NewCopy(grad, cnp.NPY_CORDER)))
         return 0
 
 
@@ -389,6 +410,15 @@ cdef int show_share(object seen_by, int32_t row, Operation operation, int argume
     finally:
         set_watcher(seen_by)
     return 0
+
+
+cdef bint are_as_found(list sums, bint lent) except -1:
+    """Whether the gradients are still those that the sums were made of; `lent`: others may read them."""
+    cdef TensorBase t
+    for t, before, _ in sums:
+        if t.gradient is not before or not lent and t.flags & BORROWED:
+            return False
+    return True
 
 
 cdef bint is_ours(PyObject* grad) noexcept:
@@ -579,7 +609,12 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
         sweep.run()
     finally:
         set_recording(before)
-    return [None if g is None else own_tensor(g) for g in sweep.found(targets)]
+    grads = [None if g is None else own_tensor(g) for g in sweep.found(targets)]
+    sweep = None                        # whose tensors die with it: from now on, ours stand for the rows
+    for g in grads:
+        if g is not None:
+            gradient_keeper(g)
+    return grads
 
 
 cdef TensorBase own_tensor(object g):

@@ -66,6 +66,7 @@ cdef ndarray array_in(object a)
 cdef TensorBase new_tensor(ndarray array)
 cdef TensorBase linked(ndarray array, int32_t row)
 cdef TensorBase without_value(int32_t row)
+cdef TensorBase gradient_keeper(TensorBase t)
 cdef TensorBase holder(int32_t row, ndarray value)
 cdef object operand(object a, PyObject** value)
 cdef int32_t row_of(object a) noexcept

@@ -30,15 +30,16 @@ cdef class General(Operation):
     cdef bint knows(self, object names)
     cdef int bind(self, list values, dict options) except -1
     cdef object run(self, list arrays, dict options)
-    cdef object finish(self, list values, list arrays, object shared, dict options, ndarray out)
-    cdef int record(self, TensorBase result, list values, list arrays, object shared, dict options, list parents) except -1
+    cdef object attempt(self, list values, dict options)
+    cdef object finish(self, list values, list arrays, int32_t* rows, object shared, dict options, ndarray out)
+    cdef bint record(self, TensorBase result, list values, list arrays, int32_t* rows, object shared, dict options, list parents) except -1
     cdef object saved_value(self, tuple read, list arrays, object shared, dict options)
     cdef object evaluated(self, int32_t row, int argument, object g, object replaced)
     cdef list read(self, Reader reader, int32_t row, int argument, object g, object total, bint recorded)
     cdef object link(self, int32_t row, tuple read, object value)
 
 cdef class HandMade(Operation):
-    pass
+    cdef tuple shares_alone(self, int32_t row, object g)
 
 cdef class Custom(Operation):
     cdef object as_share(self, object share, bint recorded)

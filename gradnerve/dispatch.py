@@ -118,8 +118,11 @@ def work_at(ufunc, target, indices, *other):
             raise ValuesNeeded(f"{ufunc.__name__}.at has no batched form")
         written(target, _engine.batched(indexing.add_at, (target, indices, *other), {}), "add.at")
         return
+    for y in other:
+        if np.ndim(y) > 1:
+            np.broadcast_to(value(y), target._array[indices].shape)  # or its error: NumPy's own `at` crashes
     if not tracked(target, *other):
-        ufunc.at(target.data, indices, *map(value, other))
+        indexing.work_at(ufunc, target.data, indices, *map(value, other))
         return
     if ufunc not in implementations:
         raise without_derivative(ufunc)
@@ -129,6 +132,7 @@ def work_at(ufunc, target, indices, *other):
 
 def written(target, result, name):
     """`target` stands for the result from now on: what ``out=target`` means for a Tensor."""
+    result = result if isinstance(result, TensorBase) else _engine.wrap(np.asarray(result), owned=False)  # of plain arrays
     if result.shape != target.shape:
         raise ShapeError(f"{name}: the result has shape {result.shape}, out {target.shape}")
     if not np.can_cast(result.dtype, target.dtype, "same_kind"):

@@ -10,6 +10,7 @@ with `parameters()`); derivatives are Tensors, in containers built in the same w
 Read next: tree.py; csrc/sweep.pyx, which walks the graph; own.py, for operations of your own.
 """
 
+import threading
 from functools import wraps
 
 import numpy as np
@@ -227,10 +228,13 @@ class Run:
     def __init__(self, name, f, argnums, args, kwargs, has_aux=False):
         self.levels = list(levels.active)
         self.name, self.argnums, self.watched, self.met, self.groups, self.swapped = name, argnums, [], [], [], []
-        args = list(args)
-        for k in numbers_of(name, argnums, args):
-            args[k] = self.watch(args[k], k)
-        result = self.call(f, args, kwargs)
+        args, self.taken = list(args), []
+        try:
+            for k in numbers_of(name, argnums, args):
+                args[k] = self.watch(args[k], k)
+            result = self.call(f, args, kwargs)
+        finally:
+            turns.give_back(self.taken)
         if has_aux and not (isinstance(result, tuple) and len(result) == 2):
             raise TypeError(f"{name}: with has_aux the function must return (result, aux), not {tree.described(result)}")
         result, aux = result if has_aux else (result, None)
@@ -253,6 +257,9 @@ class Run:
         own, rebuild = parameters_of(x, f"{self.name}: argument {k}") if is_object else tree.flatten(x)
         if not own:
             raise TypeError(f"{self.name}: argument {k} is {tree.described(x)}, by which nothing can be differentiated")
+        if is_object:
+            turns.take(own)
+            self.taken += own
         self.groups.append((k, rebuild, own))
         first = len(self.watched)
         for leaf in own:
@@ -425,6 +432,32 @@ class Run:
         found = [self.gradients([self.roots[k]], [lowered(seed, self.levels)], again=True) for seed in seeds]
         return [joined([self.seen(row[i], x) for row in found]) if found else zeros((0, *raised(x, self.levels).shape), x.dtype)
                 for i, x in enumerate(self.watched)]  # fmt: skip
+
+
+class Turns:
+    """Whose call has tensors that have traded places: they do so for all threads, so those of others wait."""
+
+    def __init__(self):
+        self.changed, self.taken = threading.Condition(), {}  # id of a tensor -> its thread, and how many calls of that
+
+    def take(self, tensors):
+        me = threading.get_ident()
+        with self.changed:
+            self.changed.wait_for(lambda: all(self.taken.get(id(t), (me, 0))[0] == me for t in tensors))
+            for t in tensors:
+                self.taken[id(t)] = me, self.taken.get(id(t), (me, 0))[1] + 1
+
+    def give_back(self, tensors):
+        if tensors:
+            with self.changed:
+                for t in tensors:
+                    me, calls = self.taken.pop(id(t))
+                    if calls > 1:
+                        self.taken[id(t)] = me, calls - 1
+                self.changed.notify_all()
+
+
+turns = Turns()
 
 
 def trade(pairs):

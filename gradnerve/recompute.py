@@ -15,7 +15,7 @@ from gradnerve._engine import GraphError, TensorBase
 from gradnerve._general import Custom
 from gradnerve.batching import Batched, hidden, levels, lowered, raised
 from gradnerve.dispatch import watching
-from gradnerve.functional import trade
+from gradnerve.functional import trade, turns
 from gradnerve.ops.values import values
 from gradnerve.own import as_it_is, packed
 from gradnerve.tensor import enable_grad
@@ -176,6 +176,7 @@ class Surroundings:
         over = [swapped for swapped in self.swapped if not any(swapped is other for other in now.swapped)]
         trades.again = (*before, *over)
         pairs = [pair for swapped in over for pair in swapped]
+        turns.take([own for own, _ in pairs])
         trade(pairs)
         self.put_back()
         try:
@@ -183,6 +184,7 @@ class Surroundings:
         finally:
             now.put_back()
             trade(reversed(pairs))
+            turns.give_back([own for own, _ in pairs])
             trades.again = before
 
 

@@ -200,7 +200,7 @@ cdef void run_part(void* what, int thread, Py_ssize_t first, Py_ssize_t last) no
 cdef bint run(Job* job, object q, object k, object v, object mask, double scale, object out, tuple gradients) except -1:
     """Write down the job, and do it in all threads; False if an array is none that we take, or NumPy may have something to warn of."""
     cdef int typenum
-    cdef npy_intp n, size, room
+    cdef npy_intp count, size, room
     cdef ndarray scratch
     if not cnp.PyArray_CheckExact(q) or cnp.PyArray_TYPE(q) not in (NPY_FLOAT, NPY_DOUBLE):
         return False
@@ -211,9 +211,17 @@ cdef bint run(Job* job, object q, object k, object v, object mask, double scale,
         return False
     if gradients and not (read(gradients[0], typenum, &job.dq) and read(gradients[1], typenum, &job.dk) and read(gradients[2], typenum, &job.dv)):
         return False
+    n, heads, rows, width = q.shape
+    keys, value_width = k.shape[2], v.shape[3]
+    if not (k.shape == (n, heads, keys, width) and v.shape == (n, heads, keys, value_width) and out.shape == (n, heads, rows, value_width)
+            and (mask is None or mask.shape == (n, heads, rows, keys))
+            and (not gradients or [a.shape for a in gradients] == [q.shape, k.shape, v.shape])
+            and all([cnp.PyArray_ISWRITEABLE(a) for a in gradients or (out,)])):
+        return False
     job.heads, job.rows, job.width = cnp.PyArray_DIM(q, 1), cnp.PyArray_DIM(q, 2), cnp.PyArray_DIM(q, 3)
     job.keys, job.value_width, job.scale, job.single = cnp.PyArray_DIM(k, 2), cnp.PyArray_DIM(v, 3), scale, typenum == NPY_FLOAT
-    n, size = cnp.PyArray_DIM(q, 0) * job.heads, job.rows * job.keys
+    size = job.rows * job.keys
+    count = cnp.PyArray_DIM(q, 0) * job.heads
     if job.width == 0 or job.value_width == 0 or size == 0 or job.out.steps[3] != cnp.PyArray_ITEMSIZE(q):
         return False
     job.matmul = &matmul_loops[typenum]
@@ -223,7 +231,7 @@ cdef bint run(Job* job, object q, object k, object v, object mask, double scale,
     scratch = new_array(1, &room, typenum)
     job.scratch = <char*>cnp.PyArray_DATA(scratch)
     with nogil:
-        share(run_part, job, n, 1 if n * size >= SHARED else max(n, 1))
+        share(run_part, job, count, 1 if count * size >= SHARED else max(count, 1))
     return not trouble()
 
 

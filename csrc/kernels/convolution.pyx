@@ -21,6 +21,7 @@ ctypedef fused Real:
 
 cdef enum:
     SHARED = 65536      # elements from which threads share the work
+    LARGEST = 1048576   # sizes beyond, of which three could overflow, are none of ours
 
 
 cdef struct Geometry:
@@ -39,7 +40,7 @@ cdef struct Geometry:
 cdef bint fill(Geometry* a, size, kernel, stride, padding, dilation) except -1:
     """Write it down for three axes; False if there are more."""
     cdef int k, n = <int>len(size)
-    if n > 3:
+    if n > 3 or not n == len(kernel) == len(stride) == len(padding) == len(dilation) or min(*kernel, *stride, *dilation, 1) < 1:
         return False
     for k in range(3 - n):
         a.size[k] = a.kernel[k] = a.stride[k] = a.dilation[k] = a.places[k] = 1
@@ -49,6 +50,9 @@ cdef bint fill(Geometry* a, size, kernel, stride, padding, dilation) except -1:
         a.low[3 - n + k], high = padding[k]
         a.places[3 - n + k] = (size[k] + a.low[3 - n + k] + high - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1
     a.area, a.elements, a.count = 1, 1, 1
+    if not all([-LARGEST < a.low[k] < LARGEST and 0 <= a.size[k] < LARGEST and a.kernel[k] < LARGEST and a.stride[k] < LARGEST
+                and a.dilation[k] * a.kernel[k] < LARGEST and 0 <= a.places[k] < LARGEST for k in range(3)]):
+        return False
     for k in range(3):
         a.area, a.elements, a.count = a.area * a.size[k], a.elements * a.kernel[k], a.count * a.places[k]
     return True
@@ -149,7 +153,7 @@ cdef void share_planes(Part work, Geometry* a, npy_intp n) noexcept nogil:
 def columns(x, kernel, stride, padding, dilation):
     """The columns of the images (N, C, ...) in an array (N, C * elements, places); None for anything but floats and doubles in up to 3-d."""
     cdef Geometry a
-    if not is_real(x) or not fill(&a, x.shape[2:], kernel, stride, padding, dilation):
+    if not is_real(x) or x.ndim < 2 or not fill(&a, x.shape[2:], kernel, stride, padding, dilation):
         return None
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(x)
     cdef npy_intp* shape = [image.shape[0], image.shape[1] * a.elements, a.count]
@@ -164,7 +168,7 @@ def columns(x, kernel, stride, padding, dilation):
 def spread(y, size, kernel, stride, padding, dilation):
     """The images (N, C, *size) to which the columns (N, C * elements, places) are added; None as above."""
     cdef Geometry a
-    if not is_real(y) or y.ndim != 3 or not fill(&a, size, kernel, stride, padding, dilation) or y.shape[2] != a.count:
+    if not is_real(y) or y.ndim != 3 or not fill(&a, size, kernel, stride, padding, dilation) or y.shape[2] != a.count or y.shape[1] % a.elements:
         return None
     cdef ndarray cols = cnp.PyArray_GETCONTIGUOUS(y)
     cdef ndarray out = array_of_shape((cols.shape[0], cols.shape[1] // a.elements, *size), cnp.PyArray_TYPE(cols))
@@ -176,7 +180,7 @@ def spread(y, size, kernel, stride, padding, dilation):
 
 
 cdef bint is_real(x) except -1:
-    return isinstance(x, ndarray) and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE) and x.dtype.isnative
+    return isinstance(x, ndarray) and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE) and cnp.PyArray_ISBEHAVED_RO(x)
 
 
 # ---------------------------------------------------------------------------------------- with the products of matrices
@@ -334,6 +338,8 @@ cdef bint describe(Job* job, x, y, weight_shape, size, geometry) except -1:
     stride, padding, dilation, groups = geometry
     if not is_real(x) or not is_real(y) or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y) or not x.size or not y.size:
         return False
+    if groups < 1 or len(weight_shape) < 2 or weight_shape[0] % groups:
+        return False
     job.groups, job.filters, job.channels = groups, weight_shape[0] // groups, weight_shape[1]
     if not fill(&job.a, size, weight_shape[2:], stride, padding, dilation):
         return False
@@ -341,10 +347,19 @@ cdef bint describe(Job* job, x, y, weight_shape, size, geometry) except -1:
     return job.a.count > 0
 
 
+cdef bint fit(Job* job, x, y, weight_shape) except -1:
+    """Whether these are images, what a convolution of them gives, and its filters; None is what is yet to be made."""
+    cdef int k, n = <int>len(weight_shape)
+    places = [job.a.places[k] for k in range(5 - n, 3)]
+    return ((x is None or x.ndim == n and x.shape[1] == job.groups * job.channels)
+            and (y is None or y.ndim == n and y.shape[1] == weight_shape[0] and list(y.shape[2:]) == places)
+            and (x is None or y is None or x.shape[0] == y.shape[0]))
+
+
 def convolve(x, weight, *geometry):
     """The convolution of images (N, C, ...) in floats or doubles; None for anything else."""
     cdef Job job
-    if not describe(&job, x, weight, weight.shape, x.shape[2:], geometry):
+    if not describe(&job, x, weight, weight.shape, x.shape[2:], geometry) or not fit(&job, x, None, weight.shape):
         return None
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(x), filters = cnp.PyArray_GETCONTIGUOUS(weight)
     cdef npy_intp* places = [job.a.places[0], job.a.places[1], job.a.places[2]]
@@ -357,7 +372,7 @@ def convolve(x, weight, *geometry):
 def convolve_back(y, weight, size, *geometry):
     """The images (N, C, *size) that a gradient of the convolution comes back to; None as above."""
     cdef Job job
-    if not describe(&job, y, weight, weight.shape, size, geometry):
+    if not describe(&job, y, weight, weight.shape, size, geometry) or not fit(&job, None, y, weight.shape):
         return None
     cdef ndarray gradient = cnp.PyArray_GETCONTIGUOUS(y), filters = cnp.PyArray_GETCONTIGUOUS(weight)
     cdef ndarray out = array_of_shape((gradient.shape[0], job.channels * job.groups, *size), cnp.PyArray_TYPE(gradient))
@@ -369,7 +384,7 @@ def convolve_back(y, weight, size, *geometry):
 def sums(x, y, weight_shape, *geometry):
     """The filters that a gradient of the convolution comes back to; None as above."""
     cdef Job job
-    if not describe(&job, x, y, weight_shape, x.shape[2:], geometry):
+    if not describe(&job, x, y, weight_shape, x.shape[2:], geometry) or not fit(&job, x, y, weight_shape):
         return None
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(x), gradient = cnp.PyArray_GETCONTIGUOUS(y)
     cdef ndarray out = array_of_shape(tuple(weight_shape), cnp.PyArray_TYPE(image))

@@ -21,6 +21,7 @@ cnp.import_array()
 cdef enum:
     CHUNK = 8192            # elements that a thread takes at a time
     SHARED = 16384          # elements from which threads share the planes
+    LARGEST = 1048576       # windows beyond are none of ours
 
 ctypedef fused real:
     float
@@ -418,7 +419,7 @@ cdef bint read_windows(Job* job, windows, npy_intp count) except -1:
     """Take over what the windows are; `count` planes."""
     cdef ndarray table = windows.table
     cdef int k, n = len(windows.size)
-    if n > 3:
+    if not 0 < n == len(windows.shape) == len(windows.step) <= 3:
         return False
     for k in range(3):
         job.size[k] = 1 if k < 3 - n else windows.size[k - 3 + n]
@@ -426,9 +427,31 @@ cdef bint read_windows(Job* job, windows, npy_intp count) except -1:
         job.step[k] = 1 if k < 3 - n else windows.step[k - 3 + n]
     if windows.regular is not None:
         job.origin, job.kernel, job.stride = windows.regular
+        if not (-LARGEST < job.origin < LARGEST and 0 < job.kernel < LARGEST and 0 < job.stride < LARGEST):
+            return False
+    if table is None or table.ndim != 2 or cnp.PyArray_TYPE(table) != cnp.NPY_INTP or not cnp.PyArray_ISCARRAY_RO(table):
+        return False
     job.table = <npy_intp*>cnp.PyArray_DATA(table)
     job.tables, job.length = cnp.PyArray_DIM(table, 0), cnp.PyArray_DIM(table, 1)
-    return job.tables > 0 and count % job.tables == 0
+    if job.length != 2 * (job.shape[0] + job.shape[1] + job.shape[2]) or not job.tables > 0 or count % job.tables:
+        return False
+    return all_inside(job)
+
+
+cdef bint all_inside(Job* job) noexcept:
+    """Whether all windows are in the plane, and none begins behind it."""
+    cdef npy_intp row, k
+    cdef int axis
+    cdef const npy_intp* first = job.table
+    for row in range(job.tables):
+        for axis in range(3):
+            if job.step[axis] < 1:
+                return False
+            for k in range(job.shape[axis]):
+                if not 0 <= first[k] or first[job.shape[axis] + k] > job.size[axis] or first[k] > job.size[axis]:
+                    return False
+            first += 2 * job.shape[axis]
+    return True
 
 
 cdef ndarray contiguous(x):

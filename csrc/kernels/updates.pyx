@@ -204,6 +204,8 @@ cdef void lion(Real* p, Real* g, Real* mean, Real* b, Real* c, double* k, npy_in
         mean[i] = between(mean[i], x, new)
 
 
+ARRAYS = (0, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1)     # that a rule cannot do without, the first ones
+HOW_MANY = (6, 8, 6, 8, 8, 4, 5, 6, 6, 5, 6)   # numbers of a rule
 RULES = ("sgd", "adam", "adamax", "nadam", "radam", "adagrad", "adadelta", "rmsprop", "rprop", "asgd", "lion")
 
 
@@ -308,8 +310,10 @@ def step(str rule, list parameters, list gradients, list states, tuple names, li
     cdef npy_intp total = 0
     cdef Job job
     job.rule, job.count = RULES.index(rule), n
-    if len(names) > STATES or any([len(each) > NUMBERS for each in numbers]) or not n == len(gradients) == len(states) == len(numbers):
-        raise ValueError(f"step: {rule} takes at most {STATES} arrays and {NUMBERS} numbers for each parameter")
+    if not ARRAYS[job.rule] <= len(names) <= STATES or None in names[:ARRAYS[job.rule]]:
+        raise ValueError(f"step: {rule} takes {ARRAYS[job.rule]} to {STATES} arrays for each parameter")
+    if any([len(each) != HOW_MANY[job.rule] for each in numbers]) or not n == len(gradients) == len(states) == len(numbers):
+        raise ValueError(f"step: {rule} takes {HOW_MANY[job.rule]} numbers for each parameter, its gradient and its state")
     job.items = <Item*>malloc(max(1, n) * sizeof(Item))
     if job.items == NULL:
         raise MemoryError

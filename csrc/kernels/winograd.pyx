@@ -12,6 +12,8 @@ from numpy cimport ndarray, npy_intp
 from gradnerve._loops cimport Kernel, all_finite, matmul_loops, matrix, multiply_alone, new_array, recycle, take_scratch
 from gradnerve._program cimport share, threads as count_threads
 
+import numpy as np
+
 cnp.import_array()
 
 ctypedef fused Real:
@@ -20,6 +22,7 @@ ctypedef fused Real:
 
 cdef enum:
     PARTS = 4           # of sums over images: as many on every machine, so that the bits are the same
+    LARGEST = 1048576   # sizes beyond could overflow
 
 cdef struct Images:
     npy_intp n, channels, height, width
@@ -228,12 +231,25 @@ cdef void add_products(Job* job, Images* x, Images* y, Real* total, bint add) no
         total += n
 
 
-cdef ndarray describe(Images* a, array):
+cdef int check(ndarray a, int ndim, int typenum) except -1:
+    """Raise for what is no array of numbers that we know, with so many axes; `typenum` is theirs."""
+    if a.ndim != ndim or cnp.PyArray_TYPE(a) != typenum or typenum not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISBEHAVED_RO(a):
+        raise ValueError(f"not a {ndim}-d array of {np.dtype(np.float32 if typenum == cnp.NPY_FLOAT else np.float64)}: {a.dtype} {(<object>a).shape}")
+    return 0
+
+
+cdef ndarray describe(Images* a, ndarray array):
     """Write down images; returns them in C order."""
     cdef ndarray image = cnp.PyArray_GETCONTIGUOUS(array)
     a.n, a.channels, a.height, a.width = image.shape[0], image.shape[1], image.shape[2], image.shape[3]
     a.image = <char*>cnp.PyArray_DATA(image)
     return image
+
+
+cdef int check_sizes(npy_intp top, npy_intp left, npy_intp height, npy_intp width) except -1:
+    if not (0 <= top < LARGEST and 0 <= left < LARGEST and 0 <= height < LARGEST and 0 <= width < LARGEST):
+        raise ValueError(f"{top} and {left} zeros in front of images of {height} x {width}")
+    return 0
 
 
 cdef void add_parts(Real* out, const Real* parts, npy_intp count, npy_intp n) noexcept nogil:
@@ -275,6 +291,10 @@ def threads():
 
 def product(ndarray x not None, ndarray y not None):
     """x @ y of two matrices of floats or doubles, a few columns at a time, for which OpenBLAS wakes no threads: they would be in our way."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    check(y, 2, cnp.PyArray_TYPE(x))
+    if x.shape[1] != y.shape[0]:
+        raise ValueError(f"product: {x.shape[1]} columns and {y.shape[0]} rows")
     cdef npy_intp* shape = [x.shape[0], y.shape[1]]
     cdef ndarray out = new_array(2, shape, cnp.PyArray_TYPE(x))
     with nogil:
@@ -284,14 +304,20 @@ def product(ndarray x not None, ndarray y not None):
     return out
 
 
-def convolve(x, ndarray filters not None, npy_intp top, npy_intp left, npy_intp height, npy_intp width):
+def convolve(ndarray x not None, ndarray filters not None, npy_intp top, npy_intp left, npy_intp height, npy_intp width):
     """The convolution (N, O, height, width) of images (N, C, H, W), with so many zeros in front, and filters as 16 matrices (O, C).
 
     None where it is not finite: an infinite element reaches all results of its tile, also those that it does not belong to.
     """
     cdef Job job
-    cdef ndarray image = describe(&job.x, x), out
+    cdef ndarray image, out
     cdef npy_intp shape[4]
+    check(x, 4, cnp.PyArray_TYPE(x))
+    check(filters, 3, cnp.PyArray_TYPE(x))
+    check_sizes(top, left, height, width)
+    image = describe(&job.x, x)
+    if filters.shape[0] != 16 or filters.shape[2] != job.x.channels:
+        raise ValueError(f"convolve: filters of shape {(<object>filters).shape} for {job.x.channels} channels")
     shape[0], shape[1], shape[2], shape[3] = job.x.n, filters.shape[1], height, width
     out = new_array(4, shape, cnp.PyArray_TYPE(image))
     describe(&job.y, out)
@@ -301,11 +327,17 @@ def convolve(x, ndarray filters not None, npy_intp top, npy_intp left, npy_intp 
     return out if all_finite(out) else None
 
 
-def sums(x, y, npy_intp top, npy_intp left):
+def sums(ndarray x not None, ndarray y not None, npy_intp top, npy_intp left):
     """For the gradient y of the result, those of the 16 matrices (O, C); None where they are not finite."""
     cdef Job job
-    cdef ndarray image = describe(&job.x, x), _gradient = describe(&job.y, y), out
+    cdef ndarray image, _gradient, out
     cdef npy_intp shape[3]
+    check(x, 4, cnp.PyArray_TYPE(x))
+    check(y, 4, cnp.PyArray_TYPE(x))
+    check_sizes(top, left, y.shape[2], y.shape[3])
+    image, _gradient = describe(&job.x, x), describe(&job.y, y)
+    if job.x.n != job.y.n:
+        raise ValueError(f"sums: {job.x.n} and {job.y.n} images")
     job.x.top, job.x.left, job.itemsize, job.images_in_part = top, left, cnp.PyArray_ITEMSIZE(image), (job.x.n + PARTS - 1) // PARTS
     shape[0], shape[1], shape[2] = 16, job.y.channels, job.x.channels
     out = new_array(3, shape, cnp.PyArray_TYPE(image))

@@ -45,6 +45,18 @@ def getitem(x, index):
     return x[index]
 
 
+def work_at(ufunc, out, index, *other):
+    """``ufunc.at(out, index, *other)``, over single elements where NumPy's own crashes: on more than 32 axes (NumPy 2.4)."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if out.ndim + max(map(np.ndim, parts), default=0) <= 32:
+        ufunc.at(out, index, *other)
+        return
+    places = np.arange(out.size).reshape(out.shape)[index]
+    flat = out.reshape(-1)  # a copy if `out` is not contiguous
+    ufunc.at(flat, places.reshape(-1), *[np.broadcast_to(y, places.shape).reshape(-1) for y in other])
+    out[...] = flat.reshape(out.shape)
+
+
 def scatter(x, shape, index):
     """Zeros of the given shape, with `x` added at the index; a place that is named twice gets both."""
     if isinstance(index, np.ndarray):
@@ -69,7 +81,7 @@ def add_into(total, g, index):
     elif isinstance(index, np.ndarray) and total.ndim > 1:
         add_rows(total, index, g)
     else:
-        np.add.at(total, index, g)
+        work_at(np.add, total, index, g)
 
 
 def add_rows(out, index, x):
@@ -84,7 +96,7 @@ def add_rows(out, index, x):
 def add_at(x, index, value):
     """A copy of `x` with the value added at the index; a place that is named twice gets both."""
     out = np.array(x)
-    np.add.at(out, index, value)
+    work_at(np.add, out, index, value)
     return out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradnerve.ops import reductions
 from gradnerve.ops.define import implementations, op
-from gradnerve.ops.indexing import getitem, setitem
+from gradnerve.ops.indexing import getitem, setitem, work_at
 from gradnerve.ops.reductions import axes_of, shared
 from gradnerve.ops.scans import recurrence, shared_by_numbers
 from gradnerve.ops.shapes import astype, broadcast_to, concatenate, moveaxis, numbered, reshape, squeeze, sum_to
@@ -246,7 +246,7 @@ def outer(ufunc, x, y, **options):
 def at(ufunc, x, indices, *other):
     """The value that ``ufunc.at(x, indices, *other)`` leaves in `x`; a place that is named k times is worked on k times."""
     values = np.array(value(x))
-    ufunc.at(values, indices, *map(value, other))
+    work_at(ufunc, values, indices, *map(value, other))
     places = numbered(x)[indices]
     flat, other = reshape(x, -1), [reshape(broadcast_to(y, places.shape), -1) for y in other]
     places = places.reshape(-1)

@@ -1,14 +1,17 @@
 """Do two threads of the user's get twice as much done on two cores? `python -m tests.benchmarks.threads`
 
-Each thread makes the same number of calls. The ratio is the time of two threads over that of one: 1 where they do not disturb each other,
-2 where only one of them runs at a time. No library uses threads of its own. The best of some rounds counts, and the median stands beside it.
+Each thread makes the same number of calls, forward and back (NumPy: forward). The ratio is the time of two threads over that of one: 1 where
+they do not disturb each other, 2 where only one of them runs at a time. No library uses threads of its own. The best of some rounds counts,
+and the median stands beside it.
 """
 
 import argparse
 import os
 
-for name in ("GRADNERVE_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"  # read when the libraries are imported
+os.environ["GRADNERVE_THREADS"] = "1"  # these are read when the libraries are imported
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = "1"
 
 import threading
 from functools import partial
@@ -27,6 +30,7 @@ try:
 except ImportError:
     torch = None
 
+LIBRARIES = ("gradnerve", "numpy", "pytorch")
 SIZE, ROWS, SQUARE, IMAGES = 10**6, (1000, 1000), (500, 500), (4, 16, 64, 64)
 
 
@@ -58,7 +62,7 @@ def plain(f, make, *shapes):
 
 ours, theirs = partial(gn.Tensor, requires_grad=True), lambda a: torch.tensor(a, requires_grad=True)
 norm = lambda m, x: (x - x.mean(1)[:, None]) / m.sqrt(x.var(1)[:, None] + 1e-5)
-CASES = {  # name: shapes, what GradNerve, NumPy and PyTorch call; only the first and the last sweep back
+CASES = {  # name: shapes, what GradNerve, NumPy and PyTorch compute; NumPy the values alone
     "chain of 5": ([(SIZE,)] * 2, partial(chain, gn), partial(chain, np), lambda *a: chain(torch, *a)),
     "broadcast": ([ROWS, ROWS[1:]], lambda x, b: x * b + b, lambda x, b: x * b + b, lambda x, b: x * b + b),
     "sum of squares": ([(SIZE,)], lambda x: (x * x).sum(), lambda x: (x * x).sum(), lambda x: (x * x).sum()),
@@ -117,11 +121,11 @@ def main(arguments=None):
     rounds, slot = (3, 0.02) if parser.parse_args(arguments).quick else (11, 0.3)
     load = f"; load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"two threads / one thread, best (median) of {rounds} rounds on {os.cpu_count()} cores{load}\n")
-    print(f"{'':24}{'gradnerve':>16}{'numpy':>16}{'pytorch':>16}")
+    print(f"{'':24}" + "".join(f"{library:>16}" for library in LIBRARIES))
     for name, case in CASES.items():
         makers = runners(*case)
-        cells = ["{:.2f} ({:.2f})".format(*ratios(makers[library], rounds, slot)) if library in makers else "-" for library in ("gradnerve", "numpy", "pytorch")]
-        print(f"{name:24}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
+        cells = {library: "{:.2f} ({:.2f})".format(*ratios(make, rounds, slot)) for library, make in makers.items()}
+        print(f"{name:24}" + "".join(f"{cells.get(library, '-'):>16}" for library in LIBRARIES), flush=True)
 
 
 if __name__ == "__main__":
