@@ -843,11 +843,22 @@ cdef void keep_result(TensorBase result, bint needed) noexcept:
 
 
 cpdef bint holds_tensors(object data):
-    """Whether there are Tensors in a nested list."""
-    if not isinstance(data, (list, tuple)):
+    """Whether there are Tensors in a nested list, as deep as NumPy looks into one."""
+    cdef PyObject* above[64]
+    return isinstance(data, (list, tuple)) and among(data, above, 0)
+
+
+cdef bint among(object data, PyObject** above, int depth) except -1:
+    """`above`: the lists that this one is in, itself perhaps."""
+    cdef int k
+    for k in range(depth):
+        if above[k] == <PyObject*>data:
+            return False
+    if depth == 64:
         return False
+    above[depth] = <PyObject*>data
     for part in data:
-        if isinstance(part, TensorBase) or holds_tensors(part):
+        if isinstance(part, TensorBase) or isinstance(part, (list, tuple)) and among(part, above, depth + 1):
             return True
     return False
 

@@ -39,19 +39,19 @@ cdef Kernel matmul_loops[TYPES]
 cdef PyObject* plain_dtypes[TYPES]      # NumPy's own dtype objects, by number
 
 cdef struct Matrix:
-    char* data
+    void* data              # no char*, which line tracing would read as a string, to show what a function returns
     npy_intp row, column    # steps in bytes
 
 cdef inline Matrix matrix(void* data, npy_intp row, npy_intp column) noexcept nogil:
     cdef Matrix m
-    m.data, m.row, m.column = <char*>data, row, column
+    m.data, m.row, m.column = data, row, column
     return m
 
 cdef inline void multiply(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:
     """One product of matrices, out = x @ y."""
     cdef npy_intp* dims = [1, rows, inner, columns]
     cdef npy_intp* strides = [0, 0, 0, x.row, x.column, y.row, y.column, out.row, out.column]
-    cdef char** args = [x.data, y.data, out.data]
+    cdef char** args = [<char*>x.data, <char*>y.data, <char*>out.data]
     matmul.loop(args, dims, strides, matmul.data)
 
 cdef inline void multiply_alone(const Kernel* matmul, Matrix x, Matrix y, Matrix out, npy_intp rows, npy_intp inner, npy_intp columns) noexcept nogil:

@@ -126,7 +126,7 @@ cdef void weigh(Job* job, npy_intp n, Real* weights, Real* inverse) noexcept nog
     for i in range(job.rows):
         row = weights + i * job.keys
         if job.mask.data != NULL:
-            add_mask(row, scale, mask.data + i * mask.row, mask.column, job.keys)
+            add_mask(row, scale, <char*>mask.data + i * mask.row, mask.column, job.keys)
         else:
             for j in range(job.keys):
                 row[j] *= scale
@@ -151,7 +151,7 @@ cdef void attend_head(Job* job, npy_intp n, Real* weights) noexcept nogil:
     weigh(job, n, weights, inverse)
     multiply(job.matmul, matrix(weights, job.keys * sizeof(Real), sizeof(Real)), head(&job.v, job, n), out, job.rows, job.keys, job.value_width)
     for i in range(job.rows):
-        row = <Real*>(out.data + i * out.row)
+        row = <Real*>(<char*>out.data + i * out.row)
         for j in range(job.value_width):
             row[j] *= inverse[i]
 

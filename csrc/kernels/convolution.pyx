@@ -34,7 +34,7 @@ cdef struct Geometry:
     npy_intp area, elements, count              # of a plane, of a filter, and places
     npy_intp itemsize
     char* image
-    char* columns
+    void* columns
 
 
 cdef bint fill(Geometry* a, size, kernel, stride, padding, dilation) except -1:

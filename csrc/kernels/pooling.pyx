@@ -440,10 +440,10 @@ cdef bint read_windows(Job* job, windows, npy_intp count) except -1:
 
 cdef bint all_inside(Job* job) noexcept:
     """Whether all windows are in the plane, and none begins behind it."""
-    cdef npy_intp row, k
+    cdef npy_intp _row, k
     cdef int axis
     cdef const npy_intp* first = job.table
-    for row in range(job.tables):
+    for _row in range(job.tables):
         for axis in range(3):
             if job.step[axis] < 1:
                 return False

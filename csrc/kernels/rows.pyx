@@ -236,7 +236,7 @@ def rows_times(x, matrix, bias, bint turned):
         _room = in_c_order(&m, typenum)     # OpenBLAS multiplies small blocks of that twice as fast
     multiply_rows(a, m, out)
     if bias is not None:
-        add_to_rows(<char*>cnp.PyArray_DATA(out), b.matrix.data, a.rows, m.columns, typenum == NPY_FLOAT)
+        add_to_rows(<char*>cnp.PyArray_DATA(out), <char*>b.matrix.data, a.rows, m.columns, typenum == NPY_FLOAT)
     return None if trouble() else out
 
 

@@ -120,7 +120,10 @@ def check_alike(batch, is_alike, described, path, kind=TypeError):
         if not is_alike(x):
             error = kind(f"default_collate: examples 0 and {k} of the batch differ{at(path)}: {described(batch[0])} and {described(x)}")
             error._places = 0, k
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # its traceback has this frame, which has the batch
 
 
 def at(path):

@@ -173,7 +173,10 @@ class Prefetched:
 
     def _next(self):
         if self._taken == self._given:
-            raise self._end
+            try:
+                raise self._end
+            finally:
+                self._end = None  # its traceback has this frame, which has self
         batch, error = self._wait(self._crew.results[self._taken % len(self._crew.results)])
         self._taken += 1
         try:

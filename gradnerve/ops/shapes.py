@@ -218,6 +218,8 @@ def moves(function, name="a"):
         if given.get("out") is not None or not holds_tensors((*given.values(),)):  # with `out`, NumPy's protocol comes back here
             return function(*args, **kwargs)
         x = array_of(given[name], like=given.values())
+        if "offset" in given:
+            given["offset"] = max(given["offset"], 1 - 2**31)  # np.diagonal negates a C int, and crashes where that cannot be
         given.update({key: value(given[key]) for key in given if key != name}, **{name: numbered(x)})
         return getitem(reshape(x, -1), function(*arguments.args, **arguments.kwargs))
 

@@ -20,5 +20,7 @@ def reading(what, *errors):
     except LoadError as error:
         error.args = (f"{what}: {error}",)
         raise
+    except MemoryError:  # tells nothing of the file
+        raise
     except errors as error:
         raise LoadError(f"{what}: {type(error).__name__}: {error}") from None
