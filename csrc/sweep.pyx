@@ -58,7 +58,6 @@ cdef class Sweep:
     cdef int32_t count, n_parents, room, parent_room
     cdef int32_t n_roots        # the first entries, which the sweep keeps alive
     cdef set ends               # rows to stop at, as if they were leaves; or None
-    cdef bint looks_only        # nothing will be swept: what was saved need not be there
     cdef bint recorded          # gradients are Tensors, and the sweep itself can be differentiated
     cdef bint retain_graph
     cdef object level           # of the gradients, where many of them are swept at once along a first axis; else None
@@ -95,8 +94,6 @@ cdef class Sweep:
             if ends is not None and row in ends:
                 k += 1
                 continue
-            if tables.nodes[row].state & FREED and not self.looks_only:
-                raise freed_error(row)
             edge = tables.nodes[row].edges
             while edge != NOTHING:
                 row = tables.edges[edge].parent
@@ -169,6 +166,22 @@ cdef class Sweep:
                     self.entries[k].wanted = 1
         return 0
 
+    cdef int refuse_freed(self) except -1:
+        """Raise if the sweep would go through a node whose saved values have been released."""
+        cdef int32_t k
+        for k in range(self.count):
+            if tables.nodes[self.entries[k].row].state & FREED and self.leads_on(k):
+                raise freed_error(self.entries[k].row)
+        return 0
+
+    cdef bint leads_on(self, int32_t k) noexcept:
+        """Whether some parent wants a gradient."""
+        cdef int32_t j
+        for j in range(self.entries[k].parents, self.end_of_parents(k)):
+            if self.entries[self.parents[j]].wanted:
+                return True
+        return False
+
     cdef bint has_leaves_beyond(self, set rows) except -1:
         """Whether some leaf is in none of these rows."""
         cdef int32_t k, row
@@ -210,7 +223,7 @@ cdef class Sweep:
         cdef object g = <object>self.entries[k].grad
         cdef Operation operation
         cdef bint before
-        if tables.nodes[row].operation == NULL or self.end_of_parents(k) == self.entries[k].parents:
+        if tables.nodes[row].operation == NULL or not self.leads_on(k):
             return 0
         operation = <Operation>tables.nodes[row].operation
         before = set_behind_mask(self.entries[k].masked)
@@ -295,9 +308,9 @@ cdef class Sweep:
         cdef int32_t row = self.entries[k].row
         if self.ends is not None and row in self.ends:
             return 0
-        if tables.nodes[row].state & FREED:
+        if tables.nodes[row].state & FREED and self.leads_on(k):
             raise freed_error(row)
-        return self.call_hooks(k)
+        return self.call_hooks(k) if tables.nodes[row].state & HOOKED else 0
 
     cdef int call_hooks(self, int32_t k) except -1:
         """Show the gradient of a node to those who asked for it; what they return takes its place."""
@@ -576,6 +589,7 @@ cdef Sweep start(list roots, set ends):
 def backward(TensorBase root not None, gradient, bint retain_graph):
     """Add the gradient of `root` to the `.grad` of every tensor behind it that somebody holds."""
     cdef Sweep sweep = start([root], None)
+    sweep.refuse_freed()
     seed = seed_for(root, gradient)
     Py_INCREF(seed)
     sweep.entries[0].grad = <PyObject*>seed
@@ -597,6 +611,7 @@ def gradients(list roots not None, list targets not None, list seeds not None, *
     cdef int32_t k
     cdef bint before
     sweep.want_only(rows)
+    sweep.refuse_freed()
     before = set_recording(True)
     try:
         if recorded is None:
@@ -629,7 +644,6 @@ cdef TensorBase own_tensor(object g):
 def leads_beyond(list roots not None, list targets not None):
     """Whether other leaves than the targets stand behind these tensors."""
     cdef Sweep sweep = Sweep()
-    sweep.looks_only = True
     sweep.discover(roots, None)
     return sweep.has_leaves_beyond({(<TensorBase?>t).node for t in targets})
 
@@ -644,6 +658,7 @@ def gradients_of_many(TensorBase root not None, list targets not None, ndarray s
     cdef int32_t k, row
     cdef bint before
     sweep.want_only(rows)
+    sweep.refuse_freed()
     for k in range(sweep.count):
         row = sweep.entries[k].row
         if sweep.entries[k].wanted and (tables.nodes[row].state & HOOKED or
@@ -707,7 +722,6 @@ def depends(TensorBase t not None, TensorBase other not None):
     cdef Sweep sweep = Sweep()
     if t.node == NOTHING or other.node == NOTHING:
         return False
-    sweep.looks_only = True
     sweep.discover([t], {other.node})
     return sweep.place_of(other.node) != NOTHING
 

@@ -242,6 +242,7 @@ class Function:
         ctx = Context(cls.__name__, frozen(cls.__name__, args))
         with no_grad(), Watch(cls.__name__, ()):
             result = ctx.run(cls)
+        n = len(args)  # so that the graph does not hold the arguments themselves
 
         def shares(gradients, results):
             if any(isinstance(g, TensorBase) for g in gradients):
@@ -250,7 +251,7 @@ class Function:
             else:
                 with no_grad():
                     found = ctx.pulled(cls, gradients, results)
-            while len(found) > len(args) and found[-1] is None:
+            while len(found) > n and found[-1] is None:
                 found.pop()
             return found
 
