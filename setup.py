@@ -28,7 +28,7 @@ NUMPY_API = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERS
 # to fused multiply-adds a result is the same on every machine, as NumPy's own are. -g1 is for native profilers.
 GCC_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-g1"]
 MSVC_FLAGS = ["/O2"]
-SANITIZERS = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+SANITIZERS = ["-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined,float-cast-overflow"]
 
 NO_COMPILER = """GradNerve has a small compiled core and found no working C compiler{tried}.
   Debian, Ubuntu   sudo apt install build-essential python3-dev

@@ -21,9 +21,18 @@ import numpy as np
 
 cnp.import_array()
 
-cdef enum:
-    FIRST_ROOM = 1024
-    KEEP_ROOM = 65536   # tables larger than this are given back when the last row is released
+cdef extern from *:
+    """
+    #ifdef __SANITIZE_ADDRESS__   /* tables that move at every chance show who keeps a pointer into them */
+    #define LARGER(room) ((room) + (room) / 64 + 1)
+    #define KEEP_ROOM 0
+    #else
+    #define LARGER(room) ((room) < 512 ? 1024 : 2 * (room))
+    #define KEEP_ROOM 65536       /* tables larger than this are given back when the last row is released */
+    #endif
+    """
+    Py_ssize_t LARGER(Py_ssize_t room) noexcept
+    int KEEP_ROOM
 
 memset(&tables, 0, sizeof(Tables))
 tables.free_node = tables.free_edge = NOTHING
@@ -31,8 +40,7 @@ tables.free_node = tables.free_edge = NOTHING
 
 cdef int grow(void** rows, int32_t* room, int32_t wanted, size_t size) except -1:
     """Make room for `wanted` rows of `size` bytes, at least doubling."""
-    cdef Py_ssize_t doubled = max(FIRST_ROOM, <Py_ssize_t>room[0] * 2)
-    cdef Py_ssize_t larger = min(max(doubled, <Py_ssize_t>wanted), INT32_MAX)
+    cdef Py_ssize_t larger = min(max(LARGER(room[0]), <Py_ssize_t>wanted), INT32_MAX)
     cdef void* moved = realloc(rows[0], larger * size)
     if moved == NULL:
         raise MemoryError(f"the graph's table cannot grow to {larger} rows")

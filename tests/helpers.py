@@ -14,6 +14,7 @@ import numpy as np
 import gradnerve as gn
 from gradnerve import _graph, _loops
 
+SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # by .ci/sanitize: needs terabytes of addresses, and many times as long
 HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
 PREAMBLE = """
 import sys
@@ -29,9 +30,9 @@ except ImportError:
 
 def process(program, seconds=120):
     """Run a program in a process of its own, which has to end well and in silence."""
-    limited = "asan" not in os.environ.get("LD_PRELOAD", "")
-    program = PREAMBLE.format(path=[HERE, ROOT], limited=limited) + program
+    program = PREAMBLE.format(path=[HERE, ROOT], limited=not SANITIZED) + program
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    seconds *= 10 if SANITIZED else 1
     done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], capture_output=True, text=True, timeout=seconds, env=environment)
     assert done.returncode == 0 and not done.stderr, f"exit code {done.returncode}\n{done.stderr[-3000:]}"
 

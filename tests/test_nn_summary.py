@@ -337,7 +337,7 @@ def test_a_failing_network_stays_as_it_was():
             raise RuntimeError("on purpose")
 
     net = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(), Fails()).eval()
-    before, own = net.state_dict(), [*net.parameters(), *net.buffers()]
+    before, own, kept = net.state_dict(), [*net.parameters(), *net.buffers()], _loops.keep_arrays(True)
     gn.manual_seed(0)
     draw = float(gn.random.random())
     gn.manual_seed(0)
@@ -345,7 +345,7 @@ def test_a_failing_network_stays_as_it_was():
         nn.summary(net, (5, 3))
     assert all(np.array_equal(a, before[name]) for name, a in net.state_dict().items()) and draw == float(gn.random.random())
     assert all(a is b for a, b in zip([*net.parameters(), *net.buffers()], own, strict=True))
-    assert not any(m.training or m._hooks for m in net.modules()) and _loops.keep_arrays(True)
+    assert not any(m.training or m._hooks for m in net.modules()) and _loops.keep_arrays(kept)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gradnerve as gn
-from gradnerve._loops import empty_pool
+from gradnerve._loops import empty_pool, keep_arrays
 from gradnerve._program import set_threads
 
 SIZES = [1, 1000, 32767, 32768, 8192 * 5, 8192 * 5 + 1, 100_001, 1_000_003]
@@ -89,9 +89,11 @@ def test_number_of_threads_is_checked(threads, wrong):
 
 
 def test_pool_is_bounded_and_can_be_emptied():
+    kept = keep_arrays(True)
     for _ in range(3):
         for n in (10, 1000, 100_000, 1_000_000):
             x = gn.Tensor(np.ones(n), requires_grad=True)
             (x * x + x).backward(np.ones(n))
     assert 0 < empty_pool() <= 64 << 20
     assert empty_pool() == 0
+    keep_arrays(kept)

@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Attention, a head at a time, so that its weights stay in the cache and are never stored; the reference is gradnerve/ops/attention.py."""
 from libc.math cimport INFINITY
+from libc.string cimport memset
 cimport numpy as cnp
 from numpy cimport NPY_DOUBLE, NPY_FLOAT, ndarray, npy_intp
 
@@ -205,7 +206,7 @@ cdef bint run(Job* job, object q, object k, object v, object mask, double scale,
     if not cnp.PyArray_CheckExact(q) or cnp.PyArray_TYPE(q) not in (NPY_FLOAT, NPY_DOUBLE):
         return False
     typenum = cnp.PyArray_TYPE(q)
-    job.mask.data = NULL
+    memset(&job.mask, 0, sizeof(View))      # no mask has no steps either
     if not (read(q, typenum, &job.q) and read(k, typenum, &job.k) and read(v, typenum, &job.v) and read(out, typenum, &job.out)
             and (mask is None or read(mask, typenum, &job.mask))):
         return False
