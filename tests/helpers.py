@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 import gradnerve as gn
 from gradnerve import _graph, _loops
+from gradnerve.ops.define import implementations, operations
 
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # by .ci/sanitize: needs terabytes of addresses, and many times as long
 HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
@@ -26,6 +28,19 @@ try:
 except ImportError:
     pass
 """
+
+
+@contextmanager
+def forgetting_operations():
+    """A block, after which the operations that were defined in it are not known any more."""
+    tables = operations, implementations
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, then in zip(tables, before, strict=True):
+            table.clear()
+            table.update(then)
 
 
 def process(program, seconds=120):

@@ -7,12 +7,19 @@ import weakref
 
 import numpy as np
 import pytest
+from helpers import forgetting_operations
 
 import gradnerve as gn
 from gradnerve import _graph, nn
 from gradnerve.ops.define import elementwise, op
 
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value", "ignore:overflow")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays():
+    with forgetting_operations():
+        yield
 
 
 def leaf(*values, dtype=float):

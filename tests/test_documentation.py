@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from helpers import forgetting_operations
 
 import gradnerve as gn
 from gradnerve._engine import Operation
@@ -41,18 +42,13 @@ def test_snippets_print_what_is_shown(page, capsys, tmp_path, monkeypatch):
     """All Python blocks of a page run, in order and in one namespace; a text block right after one is what it prints."""
     monkeypatch.chdir(tmp_path)  # a snippet may save a file
     names, found = {"__name__": "snippets"}, blocks(page)
-    registered = dict(gn.ops.define.operations), dict(gn.ops.define.implementations)
-    try:
+    with forgetting_operations():
         for (language, code), (following, shown) in zip(found, [*found[1:], ("", "")], strict=True):
             if language == "python":
                 exec(compile(code, f"<{page.name}>", "exec"), names)
                 printed = capsys.readouterr().out
                 if following == "text":
                     assert printed.split("\n") == shown.split("\n"), code
-    finally:  # a snippet may have defined operations
-        for table, before in zip((gn.ops.define.operations, gn.ops.define.implementations), registered, strict=True):
-            table.clear()
-            table.update(before)
 
 
 def test_commands_are_those_that_ci_runs():

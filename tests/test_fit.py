@@ -121,7 +121,7 @@ def test_schedules_by_step_and_by_plateau():
 # -------------------------------------------------------------------------------------------------------- exact resume
 
 SCRIPT = """
-import sys, random
+import random, signal, sys
 import numpy as np
 import gradnerve as gn
 from gradnerve import data, nn, optim
@@ -142,6 +142,7 @@ class Noisy:
         x, y = self.rows[k]
         return x.data + np.float32(0.1 * (self.rng.normal() + np.random.normal() + random.gauss(0, 1))), y
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
 folder, stop, resume = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "resume"
 gn.manual_seed(1); np.random.seed(2); random.seed(3)
 noisy, model = Noisy(), network(dropout=0.2)

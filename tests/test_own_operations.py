@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import forgetting_operations
 
 import gradnerve as gn
 from gradnerve import _graph
-from gradnerve.ops.define import elementwise, implementations, op, operations, ufunc
+from gradnerve.ops.define import elementwise, op, operations, ufunc
 
 with contextlib.suppress(ImportError):
     import gradnerve.special  # its operations are registered here and now, not in the middle of a test
@@ -27,11 +28,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 @pytest.fixture(autouse=True)
 def nothing_stays(rows_return):
     """No operation that a test has defined, and no row; what was made by hand holds itself until backward has passed."""
-    before = dict(operations), dict(implementations)
-    yield
-    for table, then in zip((operations, implementations), before, strict=True):
-        table.clear()
-        table.update(then)
+    with forgetting_operations():
+        yield
     while made_by_hand:
         made_by_hand.pop()._backward = lambda: None
 
