@@ -1,17 +1,25 @@
-"""Length and memory: a chain of a million nodes, and a million training steps.
+"""Length and memory: a chain of a million nodes, a million training steps, and everything of loops.py for a hundred thousand times.
 
-Both must cost per step what a short run costs, and leave nothing behind: resident memory flat, rows of the graph given back.
+All must cost per step what a short run costs, and leave nothing behind: resident memory flat, rows of the graph given back.
+`python -m tests.benchmarks.endurance` runs the loops and prints a table (twenty minutes; ``--quick``: seconds).
 
 Read next: report.py.
 """
 
+import argparse
 import gc
+import sys
 from time import perf_counter
 
 import numpy as np
 
 import gradnerve as gn
 from gradnerve import _graph
+from tests.loops import CYCLES, LOOPS
+
+ITERATIONS = {"training": 1_000_000, "archives": 10_000, "safetensors": 10_000, "verifying": 10_000}
+MANY = 100_000  # of the others
+FLAT = 1.0  # MiB by which resident memory moves without anything being kept
 
 
 def resident_mib():
@@ -111,3 +119,45 @@ def training(quick, samples=20):
         "resident_peak_mib": max(resident) - resident[0],
         "rows": [min(rows), max(rows)],
     }
+
+
+def loop(name, quick, samples=20):
+    """A loop of loops.py: resident memory in MiB after a tenth of the iterations and at the end, its slope between, and the fewest and most rows."""
+    step, _ = LOOPS[name]()
+    n = ITERATIONS.get(name, MANY) // (100 if quick else 1)
+    start, resident, rows = perf_counter(), [], []
+    for k in range(1, samples + 1):
+        for _ in range(n // samples):
+            step()
+        if k >= samples // 10:
+            resident.append(resident_mib())
+            rows.append(sum(_graph.live_rows()))
+    slope = np.polyfit(np.arange(len(resident)) * (n // samples), np.multiply(resident, 2**20), 1)[0]
+    return {"iterations": n, "us": 1e6 * (perf_counter() - start) / n, "before": resident[0], "after": resident[-1], "slope": slope,
+            "rows": (min(rows), max(rows))}  # fmt: skip
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.endurance", description="Run each loop for long: nothing may be left behind.")
+    parser.add_argument("names", nargs="*", metavar="LOOP", help=f"only these: {', '.join(LOOPS)}")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the iterations")
+    parser.add_argument("--no-gc", action="store_true", help=f"without the cyclic garbage collector (which {', '.join(CYCLES)} needs)")
+    options = parser.parse_args(arguments)
+    if options.no_gc:
+        gc.disable()
+    print(f"{'loop':22}{'iterations':>12}{'µs each':>10}{'resident MiB':>16}{'after':>9}{'bytes/iteration':>17}{'live rows':>12}   flat?")
+    failed = 0
+    for name in options.names or LOOPS:
+        with np.errstate(all="ignore"):
+            found = loop(name, options.quick)
+        low, high = found["rows"]
+        flat = found["after"] - found["before"] < FLAT and low == high
+        failed += not flat
+        rows = str(low) if low == high else f"{low} to {high}"
+        print(f"{name:22}{found['iterations']:12,}{found['us']:10,.0f}{found['before']:16.2f}{found['after']:9.2f}{found['slope']:17.3f}{rows:>12}"
+              f"   {'yes' if flat else 'NO'}", flush=True)  # fmt: skip
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

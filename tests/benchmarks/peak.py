@@ -1,4 +1,4 @@
-"""The most memory that one training step takes, beyond what is there after the imports and the model, beside PyTorch: `python -m tests.benchmarks.peak`.
+"""The most memory that one training step takes, beyond what is there after the imports and the model: `python -m tests.benchmarks.peak`.
 
 Each library, network and batch has a process of its own, with one thread. Linux forgets the peak of a process when asked to (clear_refs), so the
 peak of each step is known; the first step also pays for what is kept from then on, as the state of the optimiser.
@@ -7,6 +7,7 @@ Read next: endurance.py.
 """
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -63,8 +64,6 @@ def measured(*case):
     """In a process of its own."""
     program = f"import json; from tests.benchmarks.peak import peaks; print(json.dumps(peaks(*{case!r})))"
     one = dict.fromkeys(("GRADNERVE_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    import os
-
     done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, env=os.environ | one)
     return json.loads(done.stdout)
 
