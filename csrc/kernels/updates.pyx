@@ -204,8 +204,8 @@ cdef void lion(Real* p, Real* g, Real* mean, Real* b, Real* c, double* k, npy_in
         mean[i] = between(mean[i], x, new)
 
 
-ARRAYS = (0, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1)     # that a rule cannot do without, the first ones
-HOW_MANY = (6, 8, 6, 8, 8, 4, 5, 6, 6, 5, 6)   # numbers of a rule
+cdef tuple ARRAYS = (0, 2, 2, 2, 2, 1, 2, 1, 2, 1, 1)     # that a rule cannot do without, the first ones
+cdef tuple HOW_MANY = (6, 8, 6, 8, 8, 4, 5, 6, 6, 5, 6)   # numbers of a rule
 RULES = ("sgd", "adam", "adamax", "nadam", "radam", "adagrad", "adadelta", "rmsprop", "rprop", "asgd", "lion")
 
 
