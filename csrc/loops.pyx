@@ -106,6 +106,8 @@ cdef ndarray new_array(int ndim, npy_intp* dims, int typenum):
 cdef ndarray array_of_shape(tuple shape, int typenum):
     cdef npy_intp dims[MAX_DIMS]
     cdef int k
+    if len(shape) > MAX_DIMS:
+        raise ValueError(f"an array has at most {MAX_DIMS} axes, not {len(shape)}")
     for k in range(<int>len(shape)):
         dims[k] = shape[k]
     return new_array(<int>len(shape), dims, typenum)

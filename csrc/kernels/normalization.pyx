@@ -508,7 +508,7 @@ cdef object run(int task, ndarray like, object g, object x, object weight, objec
     if (typenum not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or size == 0 or over_batch and job.K != 1 or given and not over_batch
             or weight is None and bias is not None or not takes(x, typenum, size, &job.x) or not takes(g, typenum, size, &job.g)
             or not takes(weight, typenum, channels, &job.weight) or not takes(bias, typenum, channels, &job.bias)
-            or not takes(stats, cnp.NPY_DOUBLE, 2 * rows, &moments)):
+            or not takes(stats, cnp.NPY_DOUBLE, 2 * rows, &moments) or x is not None and moments == NULL or task != CHANNELS and x is None):
         return None
     job.mean, job.var = <double*>moments, <double*>moments + rows
     job.columns = over_batch and job.N > 1 and job.L <= SHORT
@@ -527,21 +527,21 @@ cdef object run(int task, ndarray like, object g, object x, object weight, objec
     return out
 
 
-def normalized(ndarray x, weight, bias, stats, eps, form, over_batch, centered, given):
+def normalized(ndarray x not None, weight, bias, stats, eps, form, over_batch, centered, given):
     """The normalised array, of the shape of `x`, and its moments in `stats`, unless they are `given` there; None declines."""
     return run(FORWARD, x, None, x, weight, bias, stats, eps, form, over_batch, centered, given)
 
 
-def input_share(ndarray g, x, weight, stats, eps, form, over_batch, centered, given):
+def input_share(ndarray g not None, x, weight, stats, eps, form, over_batch, centered, given):
     """The gradient of the sum of ``g`` times the result by `x`, in the shape of g; None declines."""
     return run(INPUT, g, g, x, weight, None, stats, eps, form, over_batch, centered, given)
 
 
-def weight_share(ndarray g, x, stats, eps, form, over_batch, centered, given):
+def weight_share(ndarray g not None, x, stats, eps, form, over_batch, centered, given):
     """The same by the weights, as a row of them; None declines."""
     return run(CHANNELS, g, g, x, None, None, stats, eps, form, over_batch, centered, given)
 
 
-def bias_share(ndarray g, form, over_batch):
+def bias_share(ndarray g not None, form, over_batch):
     """The same by the biases."""
     return run(CHANNELS, g, g, None, None, None, None, 0, form, over_batch, True, False)

@@ -98,7 +98,7 @@ cdef void match_doubles(void* job, int _, Py_ssize_t first, Py_ssize_t last) noe
 
 cdef ndarray whole(x, int typenum):
     """The array in C order, or None if it is not one of three axes and of this type."""
-    if not isinstance(x, ndarray) or cnp.PyArray_TYPE(x) != typenum or cnp.PyArray_NDIM(x) != 3 or not cnp.PyArray_ISNOTSWAPPED(x):
+    if not isinstance(x, ndarray) or cnp.PyArray_TYPE(x) != typenum or cnp.PyArray_NDIM(x) != 3 or not cnp.PyArray_ISBEHAVED_RO(x):
         return None
     return cnp.PyArray_GETCONTIGUOUS(x)
 
