@@ -10,13 +10,15 @@ cimport cython
 from cpython.complex cimport PyComplex_CheckExact
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
+from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, Py_TYPE, PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t
+from libc.string cimport memset
 cimport numpy as cnp
 from numpy cimport ndarray
 
-from gradnerve._graph cimport MASKED, NOTHING, OUT, hooks_of, last_number, new_node, release, reserve, retain, tables
+from gradnerve._graph cimport (MASKED, NOTHING, OUT, Visit, hooks_of, last_number, new_node, release, reserve, retain, show_to_collector, tables,
+                               visit_use)
 from gradnerve._loops cimport bytes_of, recycle
 
 from functools import wraps
@@ -39,6 +41,8 @@ cdef extern from *:
     int behind_mask "gradnerve_behind_mask"     # 1 while a sweep of this thread works out a share that has passed a mask
     void* local_watcher "gradnerve_watcher"     # owned: an object of gradnerve/debugging.py that sees what this thread does; or NULL
 
+ctypedef void (*Dispose)(PyObject*) noexcept
+
 cdef extern from "Python.h":
     Py_ssize_t REFCOUNT "Py_REFCNT"(PyObject*)
     ctypedef void* Slot "void*"
@@ -47,12 +51,15 @@ cdef extern from "Python.h":
         Slot nb_inplace_add, nb_inplace_subtract, nb_inplace_multiply, nb_inplace_true_divide
     ctypedef struct MutableType "PyTypeObject":
         unsigned long tp_flags
-        Py_ssize_t tp_vectorcall_offset
-        void (*tp_free)(void*)
+        Py_ssize_t tp_vectorcall_offset, tp_basicsize
+        PyObject* (*tp_alloc)(PyTypeObject*, Py_ssize_t) noexcept
+        int (*tp_traverse)(PyObject*, Visit, void*) noexcept
+        Dispose tp_dealloc
         NumberSlots* tp_as_number
-    const unsigned long Py_TPFLAGS_HAVE_GC, Py_TPFLAGS_HAVE_VECTORCALL
+    const unsigned long Py_TPFLAGS_HAVE_VECTORCALL
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
-    void PyObject_Free(void*)
+    PyObject* new_object "_PyObject_GC_New"(PyTypeObject*) noexcept
+    void PyObject_GC_UnTrack(PyObject*) noexcept
 
 ctypedef object (*Maker)(PyTypeObject*, PyObject*, PyObject*)
 
@@ -73,6 +80,7 @@ class ValuesNeeded(GraphError):
     """Under vmap a tensor stands for all examples at once, and has no value that Python could look at."""
 
 
+cdef Dispose dispose_base = (<MutableType*>TensorBase).tp_dealloc
 cdef ndarray EMPTY = np.zeros(0)        # the value of a tensor that was never initialised
 cdef tuple NO_ARGUMENTS = ()
 cdef PyTypeObject* tensor_type = <PyTypeObject*>TensorBase
@@ -88,7 +96,8 @@ def install(type tensor, **operations):
     global tensor_type
     Py_INCREF(tensor)
     tensor_type = <PyTypeObject*>tensor
-    hide_from_collector(<MutableType*>tensor)
+    (<MutableType*>tensor).tp_alloc, (<MutableType*>tensor).tp_traverse = hidden, traverse
+    (<MutableType*>tensor).tp_dealloc = dispose
     take_operators((<MutableType*>tensor).tp_as_number, (<MutableType*>TensorBase).tp_as_number)
     helpers.update(operations)
     for name, index in SLOTS_BY_NAME.items():
@@ -105,11 +114,29 @@ def batched(operation, args, options):
     return helper("batched")(operation, args, options)
 
 
-cdef void hide_from_collector(MutableType* tensor) noexcept:
-    """Python makes every class visible to the cyclic garbage collector. A Tensor holds arrays only: unseen, it costs less to
-    make and to free, a tenth of a small operation. A subclass is visible again."""
-    tensor.tp_flags &= ~Py_TPFLAGS_HAVE_GC
-    tensor.tp_free = PyObject_Free
+cdef PyObject* hidden(PyTypeObject* kind, Py_ssize_t _) noexcept:
+    """A Tensor that the cyclic garbage collector does not see, until `show_to_collector`: nearly all of them hold arrays only, and to look at
+    them again and again would cost a tenth of a small operation. An object of a subclass is seen from the start."""
+    cdef PyObject* tensor = new_object(kind)
+    if tensor != NULL:
+        memset(<char*>tensor + sizeof(PyObject), 0, (<MutableType*>kind).tp_basicsize - sizeof(PyObject))
+    return tensor
+
+
+cdef void dispose(PyObject* tensor) noexcept:
+    """What Python does with a hidden object, without the precautions for attributes and for deep nesting that a Tensor does not need."""
+    cdef PyObject* kind = <PyObject*>Py_TYPE(<object>tensor)
+    PyObject_GC_UnTrack(tensor)
+    dispose_base(tensor)
+    Py_DECREF(<object>kind)
+
+
+@cython.profile(False)
+@cython.linetrace(False)
+cdef int traverse(PyObject* tensor, Visit visit, void* arg) noexcept:
+    cdef int32_t row = (<TensorBase>tensor).node
+    cdef int outcome = visit(<PyObject*>Py_TYPE(<object>tensor), arg)
+    return outcome if outcome or row == NOTHING else visit_use(row, visit, arg)
 
 
 cdef void take_operators(NumberSlots* ours, NumberSlots* base) noexcept:
@@ -335,6 +362,7 @@ cdef TensorBase linked(ndarray array, int32_t row):
     cdef TensorBase t = new_tensor(array)
     retain(row)
     t.node = row
+    show_to_collector(<PyObject*>t, row)
     return t
 
 
@@ -350,8 +378,13 @@ cdef void move_to(TensorBase t, TensorBase other):
     leave_node(t)
     t.array, t.gradient, t.flags = other.array, None, other.flags
     t.node, other.node = other.node, NOTHING
+    stand_for_row(t)
+
+
+cdef void stand_for_row(TensorBase t) noexcept:
     if t.node != NOTHING:
         tables.nodes[t.node].handle = <PyObject*>t
+        show_to_collector(<PyObject*>t, t.node)
 
 
 cdef void leave_node(TensorBase t) noexcept:
@@ -571,7 +604,9 @@ cdef class TensorBase:
         """The functions that see this tensor's gradient in every sweep, by a key of each."""
         if self.node == NOTHING:
             raise GraphError("a tensor that is not tracked has no hooks")
-        return hooks_of(self.node)
+        hooks = hooks_of(self.node)
+        show_to_collector(<PyObject*>self, self.node)
+        return hooks
 
     def _link(self):
         """A second tensor for the same value, which later changes of this one do not reach."""
@@ -711,9 +746,8 @@ def trade_places(TensorBase t not None, TensorBase other not None):
     t.gradient, other.gradient = other.gradient, t.gradient
     t.node, other.node = other.node, t.node
     t.flags, other.flags = other.flags, t.flags
-    for one in (t, other):
-        if (<TensorBase>one).node != NOTHING:
-            tables.nodes[(<TensorBase>one).node].handle = <PyObject*>one
+    stand_for_row(t)
+    stand_for_row(other)
 
 
 def check_not_leaf(TensorBase t not None, str name):

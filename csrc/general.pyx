@@ -13,7 +13,7 @@ from gradnerve._engine cimport (BLANK, BORROWED, Operation, TensorBase, allow_ve
                                 give_row, helper, holder, holds_tensors, involves_complex, is_batched, is_inexact, is_recording,
                                 keep_result, link_value, linked, new_tensor,
                                 parameters_of, row_of, saved_tensor, show, value_of, watchers)
-from gradnerve._graph cimport FREED, NOTHING, OUT, X, add_edge, forget, shape_tuple, tables
+from gradnerve._graph cimport FREED, NOTHING, OUT, X, add_edge, forget, function_of, keeper_of, shape_tuple, tables
 from gradnerve._loops cimport all_finite, clear_trouble
 
 from threading import RLock
@@ -429,9 +429,9 @@ cdef class HandMade(Operation):
         cdef TensorBase child, parent
         if tables.nodes[row].state & FREED:
             raise already_freed(self.name)
-        if tables.nodes[row].saved[X] == NULL:
+        function = function_of(row)
+        if function is None:
             raise GraphError("this hand-made tensor has no _backward: assign a function that adds to the .grad of its _prev")
-        function = <object>tables.nodes[row].saved[X]
         child = holder(row, None)
         while edge != NOTHING:
             parents.append(holder(tables.edges[edge].parent, None))
@@ -480,9 +480,8 @@ def make_by_hand(TensorBase t not None, tuple parents, function):
     forget(row)
     operation = tables.nodes[row].operation
     Py_INCREF(hand_made)
-    Py_INCREF(function)
     tables.nodes[row].operation = <PyObject*>hand_made
-    tables.nodes[row].saved[X] = <PyObject*>function
+    keeper_of(row).function = function
     Py_DECREF(<object>operation)
 
 
@@ -504,9 +503,7 @@ cdef class Custom(Operation):
         tracked = [k for k, a in enumerate(args) if row_of(a) != NOTHING]
         if tracked and is_recording() and is_inexact(value):
             row = give_row(result, self, <int>len(tracked))
-            saved = (pullback, len(args))
-            Py_INCREF(saved)
-            tables.nodes[row].saved[X] = <PyObject*>saved
+            keeper_of(row).function = (pullback, len(args))
             keep_result(result, reads_result)
             for k in reversed(tracked):
                 add_edge(row, (<TensorBase>args[k]).node, k)
@@ -517,9 +514,10 @@ cdef class Custom(Operation):
     cdef tuple shares(self, int32_t row, object g):
         cdef bint recorded = isinstance(g, TensorBase)
         cdef object out = None
-        if tables.nodes[row].saved[X] == NULL:
+        saved = function_of(row)
+        if saved is None:
             raise already_freed(self.name)
-        pullback, n = <tuple>tables.nodes[row].saved[X]
+        pullback, n = <tuple>saved
         if tables.nodes[row].saved[OUT] != NULL:
             out = <object>tables.nodes[row].saved[OUT]
             out = linked(<ndarray>out, row) if recorded else out

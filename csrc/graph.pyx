@@ -7,8 +7,9 @@ move when they grow. Everything here runs under the GIL and calls no Python code
 
 Next: csrc/program.pyx, how values are computed; csrc/engine.pyx, how rows come to be.
 """
+cimport cython
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF, Py_XINCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, Py_XINCREF
 from libc.stdint cimport INT32_MAX, int32_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -83,7 +84,7 @@ cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum
     node.operation = operation
     Py_XINCREF(operation)
     node.handle = NULL
-    node.saved[X] = node.saved[Y] = node.saved[OUT] = NULL
+    node.saved[X] = node.saved[Y] = node.saved[OUT] = node.keeper = NULL
     node.uses = 1
     node.edges = node.mark = NOTHING
     node.ndim = <int8_t>ndim
@@ -112,6 +113,19 @@ cdef void add_edge(int32_t row, int32_t parent, int32_t argument) noexcept:
     tables.edges[edge].next = tables.nodes[row].edges
     tables.nodes[row].edges = edge
     retain(parent)
+    if tables.nodes[parent].keeper != NULL or tables.nodes[parent].state & BEYOND:
+        tables.nodes[row].state |= BEYOND
+        show_to_collector(tables.nodes[row].handle, row)
+
+
+cdef inline bint is_last_use(int32_t row) noexcept:
+    """Take one use away, but for the reference to the Keeper that goes with the last."""
+    tables.nodes[row].uses -= 1
+    if tables.nodes[row].uses == 0:
+        return True
+    if tables.nodes[row].keeper != NULL:
+        Py_DECREF(<object>tables.nodes[row].keeper)
+    return False
 
 
 cdef int32_t unlink(int32_t row, int32_t dead) noexcept:
@@ -123,8 +137,7 @@ cdef int32_t unlink(int32_t row, int32_t dead) noexcept:
         tables.edges[edge].next = tables.free_edge
         tables.free_edge = edge
         tables.live_edges -= 1
-        tables.nodes[parent].uses -= 1
-        if tables.nodes[parent].uses == 0:
+        if is_last_use(parent):
             tables.nodes[parent].mark = dead
             dead = parent
         edge = following
@@ -140,8 +153,7 @@ cdef void bury(int32_t dead) noexcept:
         row = dead
         dead = unlink(row, tables.nodes[row].mark)
         forget(row)
-        if tables.nodes[row].state & HOOKED:
-            drop_hooks(row)
+        drop_keeper(row)
         if tables.nodes[row].state & NOTED:
             drop_note(row)
         operation = tables.nodes[row].operation
@@ -165,8 +177,7 @@ cdef void give_back() noexcept:
 
 cdef void release(int32_t row) noexcept:
     """Take one use away."""
-    tables.nodes[row].uses -= 1
-    if tables.nodes[row].uses == 0:
+    if is_last_use(row):
         tables.nodes[row].mark = NOTHING
         bury(row)
 
@@ -184,22 +195,133 @@ cdef void forget(int32_t row) noexcept:
         saved = tables.nodes[row].saved[slot]
         tables.nodes[row].saved[slot] = NULL
         recycle(saved)
+    if tables.nodes[row].keeper != NULL:
+        drop_function(<Keeper>tables.nodes[row].keeper)
 
 
-# ------------------------------------------------------------------------------------------------------- hooks
+# --------------------------------------------------------------------------------------------- functions of rows
 
-cdef dict hooks = {}    # row -> number -> function
+ctypedef int (*Traverse)(PyObject*, Visit, void*) noexcept
+
+cdef extern from *:
+    ctypedef struct Class "PyTypeObject":
+        Traverse tp_traverse
+    bint PyObject_IS_GC(PyObject*) noexcept
+    bint PyObject_GC_IsTracked(PyObject*) noexcept
+    void PyObject_GC_Track(PyObject*) noexcept
+
+
+cdef class Keeper:
+    """The functions that a row holds: of a user's own derivative, and hooks.
+
+    Such a function may hold a Tensor of the very row, or of one that was computed from it, and that is a cycle. For Python's garbage
+    collector, which does not see the tables, the Keeper stands for the row: each use of the row is one reference to it. A Tensor
+    whose row has one, or has one further back (BEYOND), shows the collector what its use of its row keeps alive (`visit_use`);
+    all other Tensors are hidden from it, as they hold arrays of numbers only.
+    """
+
+    def __cinit__(self):
+        self.row = NOTHING
+
+
+cdef Keeper keeper_of(int32_t row):
+    """The Keeper of a row, or a new one."""
+    cdef Keeper keeper
+    if tables.nodes[row].keeper == NULL:
+        keeper = Keeper()
+        if tables.nodes[row].keeper == NULL:    # else code that ran in between, on behalf of the collector, has made one
+            keeper.row = row
+            tables.nodes[row].keeper = <PyObject*>keeper
+            for _ in range(tables.nodes[row].uses):
+                Py_INCREF(keeper)
+    show_to_collector(tables.nodes[row].handle, row)
+    return <Keeper>tables.nodes[row].keeper
+
+
+cdef void drop_keeper(int32_t row) noexcept:
+    cdef PyObject* keeper = tables.nodes[row].keeper
+    if keeper != NULL:
+        tables.nodes[row].keeper = NULL
+        (<Keeper>keeper).row = NOTHING
+        Py_DECREF(<object>keeper)
+
+
+cdef void drop_function(Keeper keeper) noexcept:
+    _before, keeper.function = keeper.function, None
+
+
+cdef object function_of(int32_t row):
+    """The user's function for the derivatives of a row; None if there is none, or none any more."""
+    return None if tables.nodes[row].keeper == NULL else (<Keeper>tables.nodes[row].keeper).function
 
 
 cdef dict hooks_of(int32_t row):
     """The hooks of a row, to which more may be added; they live as long as the row."""
+    cdef Keeper keeper = keeper_of(row)
+    if keeper.hooks is None:
+        keeper.hooks = {}
     tables.nodes[row].state |= HOOKED
-    return hooks.setdefault(row, {})
+    return keeper.hooks
 
 
 cdef void drop_hooks(int32_t row) noexcept:
+    cdef Keeper keeper = <Keeper>tables.nodes[row].keeper
     tables.nodes[row].state &= ~HOOKED
-    hooks.pop(row, None)
+    _before, keeper.hooks = keeper.hooks, None
+
+
+cdef void show_to_collector(PyObject* tensor, int32_t row) noexcept:
+    """From now on the collector sees a tensor of a row that has a Keeper, or has one further back."""
+    if (tensor != NULL and (tables.nodes[row].keeper != NULL or tables.nodes[row].state & BEYOND)
+            and PyObject_IS_GC(tensor) and not PyObject_GC_IsTracked(tensor)):
+        PyObject_GC_Track(tensor)
+
+
+@cython.profile(False)
+@cython.linetrace(False)
+cdef int visit_use(int32_t row, Visit visit, void* arg) noexcept:
+    """Show the collector what one use of a row keeps alive: its Keeper; or if it is the only use, what the row keeps alive."""
+    if tables.nodes[row].keeper != NULL:
+        return visit(tables.nodes[row].keeper, arg)
+    return visit_parents(row, visit, arg) if tables.nodes[row].uses == 1 else 0
+
+
+@cython.profile(False)
+@cython.linetrace(False)
+cdef int visit_parents(int32_t row, Visit visit, void* arg) noexcept:
+    """The same for all that the edges of a row keep alive: a loop over the tree of the rows that nobody else uses, whose marks say what is next."""
+    cdef int32_t waiting = row, edge, parent
+    cdef int outcome
+    tables.nodes[row].mark = NOTHING
+    while waiting != NOTHING:
+        row = waiting
+        waiting = tables.nodes[row].mark
+        edge = tables.nodes[row].edges
+        while edge != NOTHING:
+            parent = tables.edges[edge].parent
+            if tables.nodes[parent].keeper != NULL:
+                outcome = visit(tables.nodes[parent].keeper, arg)
+                if outcome:
+                    return outcome
+            elif tables.nodes[parent].uses == 1 and tables.nodes[parent].state & BEYOND:
+                tables.nodes[parent].mark = waiting
+                waiting = parent
+            edge = tables.edges[edge].next
+    return 0
+
+
+cdef Traverse traverse_fields = (<Class*>Keeper).tp_traverse
+
+
+@cython.profile(False)
+@cython.linetrace(False)
+cdef int traverse_keeper(PyObject* keeper, Visit visit, void* arg) noexcept:
+    cdef int outcome = traverse_fields(keeper, visit, arg)
+    cdef int32_t row = (<Keeper>keeper).row
+    return outcome if outcome or row == NOTHING else visit_parents(row, visit, arg)
+
+
+(<Class*>Keeper).tp_traverse = traverse_keeper
 
 
 # ------------------------------------------------------------------------------------------------------- notes

@@ -431,6 +431,10 @@ def test_denormals_kept():
 
 
 def test_invisible_to_the_collector():
-    """A Tensor holds nothing that could hold it, so the cyclic collector need not look at millions of them."""
+    """A Tensor holds nothing that could hold it, so the cyclic collector need not look at millions of them; but for those behind functions."""
     x = leaf([1.0])
-    assert not gc.is_tracked(x) and not gc.is_tracked(x * 2)
+    y = x * 2
+    z = gn.custom_gradient(lambda a: (a, lambda g: g))(y)
+    assert [gc.is_tracked(t) for t in (x, y, z, z * 2, x.detach())] == [False, False, True, True, False]
+    y.register_hook(print)
+    assert gc.is_tracked(y) and not gc.is_tracked(x)
