@@ -84,9 +84,17 @@ def call_ufunc(ufunc, method, inputs, out=None, **kwargs):
         results = ufuncs.METHODS[method](ufunc, *inputs, **kwargs)
     if all(target is None for target in out):
         return results
-    results = [result if target is None else written(target, result, ufunc.__name__)
+    results = [result if target is None else written(target, spread(result, target) if method == "__call__" else result, ufunc.__name__)
                for target, result in zip(out, results if ufunc.nout > 1 else [results], strict=True)]  # fmt: skip
     return tuple(results) if ufunc.nout > 1 else results[0]
+
+
+def spread(result, target):
+    """A ufunc's result in the shape of an `out` that is larger, if it can be broadcast to that."""
+    try:
+        return result if np.shape(result) == target.shape else np.broadcast_to(result, target.shape)
+    except ValueError:
+        return result
 
 
 def without_gradient(function, args, kwargs, ufunc=None):

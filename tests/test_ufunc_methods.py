@@ -59,6 +59,19 @@ def test_where_and_out(name):
     np.testing.assert_allclose(y.grad, slope(lambda y: np.where(MASK, ufunc(X, y), 0), Y), atol=1e-8)
 
 
+def test_a_larger_out_is_filled():
+    x, start = leaf([1.0, 2.0, 3.0]), leaf(X)
+    out = start * 1
+    assert np.exp(x, out=out) is out
+    equal(out, np.exp([1.0, 2.0, 3.0], out=X * 0))
+    out.sum().backward()
+    assert np.allclose(x.grad, 2 * np.exp(x.data)) and not start.grad.any()
+    plain = Tensor(X * 0)
+    equal(np.add(plain[0], 1, out=plain), np.ones((2, 3)))
+    with pytest.raises(gn.ShapeError, match=r"add: the result has shape \(2, 3\), out \(3,\)"):
+        np.add(leaf(X), 1, out=Tensor([0.0, 0.0, 0.0]))
+
+
 def test_where_computes_nothing_elsewhere():
     x = leaf([0.0, 4.0])
     y = np.sqrt(x, out=x * 0, where=[False, True])
