@@ -60,6 +60,7 @@ cdef extern from "Python.h":
     const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     PyObject* new_object "_PyObject_GC_New"(PyTypeObject*) noexcept
     void PyObject_GC_UnTrack(PyObject*) noexcept
+    unsigned long current_thread "PyThread_get_thread_ident"() noexcept
 
 ctypedef object (*Maker)(PyTypeObject*, PyObject*, PyObject*)
 
@@ -184,6 +185,7 @@ cdef class Recording:
     cdef bint on
     cdef int depth
     cdef unsigned long long before      # a bit for each block that this object is in
+    cdef unsigned long thread           # which is in these blocks
 
     def __init__(self, bint on):
         self.on = on
@@ -192,6 +194,9 @@ cdef class Recording:
         global paused
         if self.depth == 64:
             raise GraphError("no_grad: the same object is entered 64 times; make a new one for each block")
+        if self.depth and self.thread != current_thread():
+            raise GraphError("no_grad: another thread is in a block of the same object; make a new one for each block")
+        self.thread = current_thread()
         self.before = self.before << 1 | <unsigned long long>(not paused)
         self.depth += 1
         paused = not self.on

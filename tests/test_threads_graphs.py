@@ -357,6 +357,19 @@ def test_modes_are_of_a_thread():
     together(mixed, strict, tolerant, mixed, strict, lambda: raises(KeyError, raising) and mixed(), times=100)
 
 
+def test_one_block_is_not_for_two_threads():
+    block, found = gn.no_grad(), []
+    with block, block:
+        thread = threading.Thread(target=lambda: found.append(raises(gn.GraphError, block.__enter__) and leaf(1.0) * 2))
+        thread.start()
+        thread.join()
+    assert found[0].requires_grad and (leaf(1.0) * 2).requires_grad
+    thread = threading.Thread(target=lambda: block.__enter__() and found.append(leaf(1.0) * 2))  # which is free now
+    thread.start()
+    thread.join()
+    assert not found[1].requires_grad and (leaf(1.0) * 2).requires_grad
+
+
 def test_intermediate_gradients_of_a_thread_are_its_own():
     def work():
         x = leaf(np.arange(4.0))
