@@ -10,7 +10,7 @@ cimport cython
 from cpython.complex cimport PyComplex_CheckExact
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, Py_TYPE, PyObject, PyTypeObject
+from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t
 from libc.string cimport memset
@@ -126,7 +126,7 @@ cdef PyObject* hidden(PyTypeObject* kind, Py_ssize_t _) noexcept:
 
 cdef void dispose(PyObject* tensor) noexcept:
     """What Python does with a hidden object, without the precautions for attributes and for deep nesting that a Tensor does not need."""
-    cdef PyObject* kind = <PyObject*>Py_TYPE(<object>tensor)
+    cdef PyTypeObject* kind = tensor.ob_type
     PyObject_GC_UnTrack(tensor)
     dispose_base(tensor)
     Py_DECREF(<object>kind)
@@ -136,7 +136,7 @@ cdef void dispose(PyObject* tensor) noexcept:
 @cython.linetrace(False)
 cdef int traverse(PyObject* tensor, Visit visit, void* arg) noexcept:
     cdef int32_t row = (<TensorBase>tensor).node
-    cdef int outcome = visit(<PyObject*>Py_TYPE(<object>tensor), arg)
+    cdef int outcome = visit(<PyObject*>tensor.ob_type, arg)
     return outcome if outcome or row == NOTHING else visit_use(row, visit, arg)
 
 
