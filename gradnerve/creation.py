@@ -22,6 +22,7 @@ from gradnerve.ops.shapes import Flat, astype, broadcast_to, reshape, stack
 from gradnerve.ops.shapes import copy as copied
 from gradnerve.ops.values import batched, holds_tensors, value
 from gradnerve.tensor import Tensor, as_numbers  # noqa: F401  Tensor for the examples
+from gradnerve.tree import endless
 
 __all__ = ["c_", "r_"]  # the others are found by the names that NumPy has for them
 
@@ -89,7 +90,10 @@ def kaiser(M, beta, *, requires_grad=False):
 
 def joined(data):
     """A nested list with Tensors in it, stacked."""
-    return stack([joined(part) if holds_tensors(part) else part for part in data])
+    try:
+        return stack([joined(part) if holds_tensors(part) else part for part in data])
+    except RecursionError:
+        raise endless(data) from None
 
 
 @implements(np.array)

@@ -77,12 +77,20 @@ def with_fields(x, names, values):
     return other
 
 
+def endless(x):
+    """The error in which a walk through lists or containers ends that would else be a RecursionError."""
+    return ValueError(f"a {type(x).__name__} contains itself, or is nested too deeply")
+
+
 def flatten(x):
     """The leaves of a container, and a function from as many other leaves to a container like it."""
     if container(x) is None:
         return [x], itemgetter(0)
     leaves = []
-    plan = taken_apart(x, leaves)
+    try:
+        plan = taken_apart(x, leaves)
+    except RecursionError:
+        raise endless(x) from None
     return leaves, lambda others: put_together(plan, iter(others))
 
 
@@ -110,7 +118,10 @@ def paths(x):
     ["['w']", "['b'][0]", "['b'][1]"]
     """
     found = container(x)
-    return [""] if found is None else [name + path for name, part in found[0].items() for path in paths(part)]
+    try:
+        return [""] if found is None else [name + path for name, part in found[0].items() for path in paths(part)]
+    except RecursionError:
+        raise endless(x) from None
 
 
 def leaves_like(x, pattern, what):
@@ -122,7 +133,10 @@ def leaves_like(x, pattern, what):
         return [x]
     if found is None or found[0].keys() != wanted[0].keys():
         raise TypeError(f"{what} is {described(x)}, where {described(pattern)} is expected")
-    return [leaf for name in wanted[0] for leaf in leaves_like(found[0][name], wanted[0][name], what + name)]
+    try:
+        return [leaf for name in wanted[0] for leaf in leaves_like(found[0][name], wanted[0][name], what + name)]
+    except RecursionError:
+        raise endless(pattern) from None
 
 
 def described(x):

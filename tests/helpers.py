@@ -11,12 +11,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import gradnerve as gn
 from gradnerve import _graph, _loops
 from gradnerve.ops.define import implementations, operations
 
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # by .ci/sanitize: needs terabytes of addresses, and many times as long
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
 PREAMBLE = """
 import sys
@@ -116,6 +118,14 @@ def expected():
     x = leaf(START)
     forward(x).backward()
     return x.grad
+
+
+VALUES = np.cos(np.arange(16.0) ** 1.3).reshape(4, 4)
+
+
+def odd_address(a):
+    """The same numbers at an address that is no multiple of anything."""
+    return np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape)
 
 
 class Sub(np.ndarray):

@@ -153,6 +153,25 @@ def test_one_collection_frees_all(make, way):
     assert not any(ref() for ref in gone) and _graph.live_rows() == rows
 
 
+@pytest.mark.parametrize("make", [own_result, by_hand, hook])
+@pytest.mark.parametrize("backward", [False, True])
+def test_three_hundred_of_a_megabyte(make, backward):
+    """Backward breaks the cycle, and reference counts do the rest; else the collector does."""
+    rows, gone = settled_rows(), []
+    for k in range(300):
+        x = leaf(np.ones(131_072))
+        y = make(x)
+        if backward:
+            y.sum().backward()
+            assert x.grad[0] == 2
+        gone += [weakref.ref(x), weakref.ref(y), weakref.ref(x.data)]
+        del x, y
+        if not backward and k % 50 == 49:
+            gc.collect()
+        assert gone[-1]() is None or (not backward and k % 50 != 49)
+    assert all(ref() is None for ref in gone) and _graph.live_rows() == rows
+
+
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 @pytest.mark.parametrize("kept", ["itself", "what was computed from it", "both"])
 def test_what_can_be_differentiated_stays(make, kept):

@@ -252,6 +252,6 @@ def differentiate(g, q, k, v, mask, double scale, dq, dk, dv):
     return run(&job, q, k, v, mask, scale, g, (dq, dk, dv))
 
 
-def empty(tuple shape, like):
+def empty(tuple shape not None, ndarray like not None):
     """An array like another one in dtype, from the pool, in C order; its values are anything."""
     return array_of_shape(shape, cnp.PyArray_TYPE(like))

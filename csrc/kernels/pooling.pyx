@@ -510,6 +510,8 @@ cdef ndarray at_places(Kind kind, x, places, int n, shape, bint adds):
     if not start(&job, kind, a, mine, theirs):
         return None
     out = array_of_shape((<object>a).shape[:lead] + tuple(shape), job.typenum)
+    if kind == PUT and product(n, cnp.PyArray_DIMS(out) + lead) != mine:        # of sizes that are no integers
+        return None
     job.out, job.places, job.adds = <char*>cnp.PyArray_DATA(out), <int64_t*>cnp.PyArray_DATA(b), adds
     return out if all_planes(&job, count) else None
 

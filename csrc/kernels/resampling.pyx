@@ -87,10 +87,21 @@ cdef bint is_row(object x, int typenum):
     return isinstance(x, ndarray) and cnp.PyArray_TYPE(x) == typenum and cnp.PyArray_NDIM(x) == 1 and cnp.PyArray_ISCARRAY_RO(x)
 
 
+cdef bint in_range(Map* a, npy_intp count) noexcept nogil:
+    """Whether the taps of the rows follow each other, up to the last, and read elements that there are."""
+    cdef npy_intp k
+    cdef bint outside = a.starts[0] < 0 or a.starts[a.rows] != count
+    for k in range(a.rows):
+        outside |= a.starts[k] > a.starts[k + 1]
+    for k in range(count):
+        outside |= (a.places[k] < 0) | (a.places[k] >= a.size)
+    return not outside
+
+
 def along(x, taps, int axis):
     """What `taps.along(x, axis)` gives; None for anything but floats and doubles."""
     starts, places, weights = taps.starts, taps.places, taps.weights
-    if not isinstance(x, ndarray) or cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISNOTSWAPPED(x):
+    if not isinstance(x, ndarray) or cnp.PyArray_TYPE(x) not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or not cnp.PyArray_ISBEHAVED_RO(x):
         return None
     if not is_row(starts, cnp.NPY_INTP) or not is_row(places, cnp.NPY_INTP) or not (weights is None or is_row(weights, cnp.NPY_DOUBLE)):
         return None
@@ -103,7 +114,7 @@ def along(x, taps, int axis):
     cdef Map a
     a.size, a.rows, a.inner = taps.size, len(starts) - 1, 1
     a.starts, a.places = <npy_intp*>cnp.PyArray_DATA(starts), <npy_intp*>cnp.PyArray_DATA(places)
-    if a.rows < 0 or a.starts[a.rows] != count or count != (a.rows if weights is None else len(weights)):
+    if a.rows < 0 or count != (a.rows if weights is None else len(weights)) or not in_range(&a, count):
         return None
     for k in range(ndim):
         shape[k] = a.rows if k == axis else whole.shape[k]

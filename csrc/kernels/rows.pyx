@@ -108,7 +108,8 @@ cdef bint run(ndarray out, ndarray numbers, ndarray x, bint fresh) except -1:
 
 cdef bint takes(ndarray a, ndarray numbers) noexcept:
     """Whether it is of a dtype that we know, and in the machine's order of bytes."""
-    return (cnp.PyArray_TYPE(a) in (NPY_FLOAT, NPY_DOUBLE) and well_behaved(a) and well_behaved(numbers)
+    return (a is not None and numbers is not None
+            and cnp.PyArray_TYPE(a) in (NPY_FLOAT, NPY_DOUBLE) and well_behaved(a) and well_behaved(numbers)
             and cnp.PyArray_ITEMSIZE(numbers) in (4, 8) and cnp.PyTypeNum_ISSIGNED(cnp.PyArray_TYPE(numbers))
             and cnp.PyTypeNum_ISINTEGER(cnp.PyArray_TYPE(numbers)))
 

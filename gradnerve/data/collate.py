@@ -40,7 +40,10 @@ def default_collate(batch):
     """
     if not len(batch):
         raise ValueError("default_collate: there are no examples in the batch")
-    return collated(batch, "")
+    try:
+        return collated(batch, "")
+    except RecursionError:
+        raise tree.endless(batch[0]) from None
 
 
 def collated(batch, path):

@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from gradnerve.ops.borrowed import borrowed, special
 from gradnerve.ops.define import implements
 from gradnerve.ops.indexing import getitem, setitem
-from gradnerve.ops.shapes import astype, broadcast_to, concatenate, moveaxis, numbered, reshape, where
+from gradnerve.ops.shapes import astype, broadcast_to, concatenate, diagonal, moveaxis, numbered, reshape, where
 from gradnerve.ops.values import any_tensor, array_of, holds_tensors, stand_in, value
 
 # --- borrowed code ---------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def diag(v, k=0):
            [0, 2]])
     """
     if not any_tensor(v) or v.ndim != 1:
-        return np.diagonal(v, k) if any_tensor(v) and v.ndim == 2 else np.diag(value(v), k)  # or NumPy's error
+        return diagonal(v, k) if np.ndim(v) == 2 else np.diag(value(v), k)  # or NumPy's error
     n = v.size + abs(k)
     begin = k if k > 0 else -k * n
     return reshape(setitem(np.zeros(n * n, v.dtype), slice(begin, begin + (v.size - 1) * (n + 1) + 1, n + 1), v), (n, n))

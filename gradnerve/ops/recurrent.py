@@ -126,6 +126,8 @@ class Run:
     kept   the gates of all steps, and what else the kernel has computed
     """
 
+    kept = []  # for the end of a run that found no memory to begin
+
     def __init__(self, kind, links, n_states, sizes, reverse):
         self.kind, self.links, self.n_states, self.sizes, self.reverse, self.kept = kind, links, n_states, sizes, reverse, []
         arrays = [value(a) for a in links]

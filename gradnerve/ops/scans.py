@@ -18,7 +18,7 @@ from gradnerve.ops.indexing import getitem, scatter
 from gradnerve.ops.reductions import NoValue, max, min, root, shared
 from gradnerve.ops.shapes import astype, concatenate, expand_dims, moveaxis, numbered, ravel, reshape, stack
 from gradnerve.ops.shapes import where as select
-from gradnerve.ops.values import any_tensor, batched, stand_in, value
+from gradnerve.ops.values import any_tensor, batched, of_all_examples, stand_in, value
 
 # --- cumulative products ---------------------------------------------------------------------------------------------
 
@@ -195,6 +195,9 @@ def bincount(x, /, weights=None, minlength=0):
     >>> bincount([0, 2, 2], [1.0, 2.0, 3.0])
     array([1., 0., 5.])
     """
+    numbers = np.asarray(of_all_examples(x))
+    if numbers.dtype.kind == "i" and numbers.max(initial=0) == np.iinfo(np.intp).max:  # NumPy would make one bin more, none, and write beyond it
+        raise ValueError(f"bincount: x has the number {numbers.max()}; there cannot be so many bins")
     return _bincount(x, weights, minlength) if any_tensor(weights) else np.bincount(value(x), weights, minlength)
 
 

@@ -215,11 +215,11 @@ def moves(function, name="a"):
     def moved(*args, **kwargs):
         arguments = signature.bind(*args, **kwargs)
         given = arguments.arguments
-        if given.get("out") is not None or not holds_tensors((*given.values(),)):  # with `out`, NumPy's protocol comes back here
-            return function(*args, **kwargs)
-        x = array_of(given[name], like=given.values())
         if "offset" in given:
             given["offset"] = max(given["offset"], 1 - 2**31)  # np.diagonal negates a C int, and crashes where that cannot be
+        if given.get("out") is not None or not holds_tensors((*given.values(),)):  # with `out`, NumPy's protocol comes back here
+            return function(*arguments.args, **arguments.kwargs)
+        x = array_of(given[name], like=given.values())
         given.update({key: value(given[key]) for key in given if key != name}, **{name: numbered(x)})
         return getitem(reshape(x, -1), function(*arguments.args, **arguments.kwargs))
 

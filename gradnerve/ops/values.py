@@ -6,6 +6,7 @@ Read next: shapes.py.
 import numpy as np
 
 from gradnerve._engine import TensorBase, holds_tensors, recording
+from gradnerve.tree import endless
 
 __all__ = ["any_tensor", "array_of", "batched", "holds_tensors", "of_all_examples", "stand_in", "tensor_like", "tracked", "value", "values", "wanted"]
 
@@ -49,7 +50,10 @@ def of_all_examples(x):
 
 def values(x):
     """The same, also in lists and tuples."""
-    return type(x)(map(values, x)) if type(x) in (list, tuple) else value(x)
+    try:
+        return type(x)(map(values, x)) if type(x) in (list, tuple) else value(x)
+    except RecursionError:
+        raise endless(x) from None
 
 
 def tensor_like(x):
@@ -67,8 +71,11 @@ def array_of(x, *, like=()):
 
 def tensors(x):
     """The Tensors in nested lists."""
-    for part in x:
-        if isinstance(part, TensorBase):
-            yield part
-        elif isinstance(part, (list, tuple)):
-            yield from tensors(part)
+    try:
+        for part in x:
+            if isinstance(part, TensorBase):
+                yield part
+            elif isinstance(part, (list, tuple)):
+                yield from tensors(part)
+    except RecursionError:
+        raise endless(x) from None

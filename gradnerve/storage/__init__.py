@@ -10,7 +10,7 @@ import os
 
 from gradnerve.storage import npz, pytorch, safetensors
 from gradnerve.storage.atomic import writing
-from gradnerve.storage.failures import LoadError, reading
+from gradnerve.storage.failures import LoadError, memory_errors, reading
 from gradnerve.storage.recognition import seems
 
 __all__ = ["LoadError", "load", "save"]
@@ -46,12 +46,13 @@ def save(object, path, format=None):
     if FORMATS[kind] is pytorch:
         raise ValueError(f"save: {name_of(path)!r}: PyTorch's own format is only read. Save as .safetensors, which PyTorch reads with "
                          "safetensors.torch.load_file(path)")  # fmt: skip
-    write = FORMATS[kind].prepare(object)
-    if not is_path(path):
-        write(path)
-    else:
-        with writing(os.fsdecode(path)) as file:
-            write(file)
+    with memory_errors():
+        write = FORMATS[kind].prepare(object)
+        if not is_path(path):
+            write(path)
+        else:
+            with writing(os.fsdecode(path)) as file:
+                write(file)
 
 
 def load(path, format=None, *, map_location=None, weights_only=True):
