@@ -730,10 +730,7 @@ cdef object in_place(Operation op, TensorBase t, object other):
             np.copyto(array, op.function(array, other), casting="same_kind")
         return t
     check_not_leaf(t, op.name)
-    outcome = op(t, other)
-    if outcome is NotImplemented:
-        return outcome
-    result = outcome
+    result = op(t, other)
     if np.shape(result.array) != np.shape(value_of(t)):
         raise ShapeError(f"{op.name} in place: the result has shape {np.shape(result.array)}, the tensor {np.shape(t.array)}")
     if result.array.dtype != t.array.dtype:

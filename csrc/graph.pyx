@@ -182,11 +182,6 @@ cdef void release(int32_t row) noexcept:
         bury(row)
 
 
-cdef void drop_edges(int32_t row) noexcept:
-    """Cut a node off from its parents."""
-    bury(unlink(row, NOTHING))
-
-
 cdef void forget(int32_t row) noexcept:
     """Drop what the node saved. Dropping may run Python code, so the row is consistent before each drop."""
     cdef PyObject* saved

@@ -116,11 +116,13 @@ cdef ndarray array_of_shape(tuple shape, int typenum):
 cdef PyObject* from_pool(int stack) noexcept:
     """The array on top of a stack, with the pool's reference to it; NULL if there is none."""
     global pooled
+    cdef PyObject* kept
     if pool_top[stack] == 0:
         return NULL
     pool_top[stack] -= 1
-    pooled -= bytes_of(pool[stack][pool_top[stack]])
-    return pool[stack][pool_top[stack]]
+    kept = pool[stack][pool_top[stack]]     # first: while lines are traced, a call may let others use the pool
+    pooled -= bytes_of(kept)
+    return kept
 
 
 def empty_pool():

@@ -462,7 +462,8 @@ cdef object fitting(int32_t row, object share, Operation operation, int argument
     cdef ndarray a
     cdef int typenum = tables.nodes[row].typenum, ndim = tables.nodes[row].ndim
     cdef object fitted
-    if cnp.PyArray_CheckExact(share) and cnp.PyArray_TYPE(<ndarray>share) == typenum and has_shape(<ndarray>share, row):
+    if (cnp.PyArray_CheckExact(share) and cnp.PyArray_TYPE(<ndarray>share) == typenum and cnp.PyArray_ISNOTSWAPPED(<ndarray>share)
+            and has_shape(<ndarray>share, row)):
         return share
     a = (<TensorBase>share).array if isinstance(share, TensorBase) else np.asarray(share)
     if not (cnp.PyTypeNum_ISNUMBER(cnp.PyArray_TYPE(a)) or cnp.PyTypeNum_ISBOOL(cnp.PyArray_TYPE(a))):
@@ -480,7 +481,7 @@ cdef object fitting(int32_t row, object share, Operation operation, int argument
 
 cdef ndarray in_dtype(ndarray a, int typenum):
     """A share in the dtype of its node; the gradient of a real number is real."""
-    if cnp.PyArray_TYPE(a) == typenum:
+    if cnp.PyArray_TYPE(a) == typenum and cnp.PyArray_ISNOTSWAPPED(a):
         return a
     if cnp.PyTypeNum_ISCOMPLEX(cnp.PyArray_TYPE(a)) and not cnp.PyTypeNum_ISCOMPLEX(typenum):
         a = a.real

@@ -53,7 +53,6 @@ cdef int64_t last_number     # of the node that was made last
 cdef int reserve(int32_t nodes, int32_t edges) except -1
 cdef int32_t new_node(PyObject* operation, int ndim, npy_intp* dims, int typenum) except -1
 cdef void add_edge(int32_t row, int32_t parent, int32_t argument) noexcept
-cdef void drop_edges(int32_t row) noexcept
 cdef void release(int32_t row) noexcept
 cdef void forget(int32_t row) noexcept
 

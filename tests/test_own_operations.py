@@ -1399,6 +1399,7 @@ def test_an_op_stands_for_numpys_function():
 
 @pytest.mark.parametrize(("lines", "message"), [
     ({"z": lambda g: g}, "z"), ({"x": lambda g, q: g}, "reads 'q'"), ({"x": lambda g, y: g}, "reads 'y'"),
+    ({"x": lambda g, x, out, q, r: g}, "at most|reads 'q'"),
 ])  # fmt: skip
 @pytest.mark.parametrize("kind", [op, elementwise])
 def test_wrong_lines_are_refused_at_once(kind, lines, message):
@@ -1417,6 +1418,28 @@ def test_wrong_gradients_of_lines(kind, line, error, message):
     with pytest.raises(error, match=message):
         twice(x).sum().backward()
     assert not x.grad.any()
+
+
+def test_gradients_of_a_wrong_shape_at_once_and_of_second_order():
+    x = np.ones(3)
+    for line, shape in [(lambda g: np.concatenate([g, g]), r"\(.*6,?\)"), (lambda g: g.sum(), r"\(.*\)")]:
+        twice = op(lambda x: x * 2, name="twice", x=line)
+        for function in gn.jacobian(twice), gn.grad(gn.grad(lambda x, twice=twice: (twice(x) ** 2).sum())):
+            with pytest.raises(gn.ShapeError, match=f"twice: .*argument 0 has shape {shape}, the argument \\(3,\\)"):
+                function(x)
+
+
+def test_a_mask_may_be_an_option_that_no_line_reads():
+    scaled = op(lambda x, chosen=False: x * 2, name="scaled", masks=lambda chosen: chosen, x=lambda g: g * 2)
+    for chosen, expected in [(True, [0.0, 2.0]), (False, [np.nan, 2.0])]:
+        x = leaf([0.0, 1.0])
+        with np.errstate(all="ignore"):
+            (scaled(np.log(x), chosen=chosen) * [0.0, 1.0]).sum().backward()
+        np.testing.assert_array_equal(x.grad, expected)
+
+
+def test_operations_are_named():
+    assert repr(op(lambda x: x, name="mine")) == "<operation mine>" and repr(gn.relu) == "<operation relu>"
 
 
 def test_an_input_without_a_line_is_a_constant():
@@ -1506,3 +1529,10 @@ def test_numerical_gradients_beside_lines():
     numerical = gn.numerical_gradient(lambda x, y: np.array([float(a) * np.exp(b) for a, b in zip(x, y, strict=True)]), warn=False)
     one, two = (gn.grad(lambda x, y, f=f: np.sum(np.sin(f(x, y))), argnums=(0, 1))(x, y) for f in (numerical, by_op))
     assert all(np.allclose(a.data, b.data, rtol=1e-8) for a, b in zip(one, two, strict=True))
+
+
+def test_gradients_in_another_byte_order_are_summed_right():
+    scaled = op(lambda x, y: x * y, name="scaled", x=lambda g, y: (g * y).astype(">f8"))
+    x, whole, y = leaf(np.ones(3)), leaf(np.ones((2, 3))), np.arange(6.0).reshape(2, 3)
+    (scaled(x, y) + scaled(whole, y)).sum().backward()
+    assert x.grad.tolist() == [3.0, 5.0, 7.0] and whole.grad.tolist() == y.tolist() and x.grad.dtype == whole.grad.dtype == float

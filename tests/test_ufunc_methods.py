@@ -72,6 +72,16 @@ def test_a_larger_out_is_filled():
         np.add(leaf(X), 1, out=Tensor([0.0, 0.0, 0.0]))
 
 
+@pytest.mark.parametrize("clip", [gn.clip, np.clip])
+def test_clip_into_out(clip):
+    x, out = leaf([0.5, 2.0]), Tensor([0.0, 0.0])
+    assert clip(x, 0, 1, out=out) is out and out.data.tolist() == [0.5, 1.0]
+    out.sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0]
+    plain = np.zeros(2)
+    assert clip(np.array([0.5, 2.0]), 0, 1, out=plain) is plain and plain.tolist() == [0.5, 1.0]
+
+
 def test_where_computes_nothing_elsewhere():
     x = leaf([0.0, 4.0])
     y = np.sqrt(x, out=x * 0, where=[False, True])
@@ -273,3 +283,11 @@ def test_at_of_a_ufunc_with_one_operand():
 def test_errors_of_methods(call, error, words):
     with pytest.raises(error, match=words):
         call(leaf(X))
+
+
+@pytest.mark.parametrize("ufunc", [np.add, np.multiply, np.logaddexp], ids=lambda u: u.__name__)
+def test_nothing_is_reduced_to_the_identity_and_gets_no_gradient(ufunc):
+    x = leaf(np.ones((0, 3)))
+    total = ufunc.reduce(x)
+    total.sum().backward()
+    assert total.tolist() == [ufunc.identity] * 3 and x.grad.shape == (0, 3)

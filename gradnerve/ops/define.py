@@ -145,6 +145,8 @@ def call(function, ours, args, kwargs):
     # over the keys: items() crashes CPython 3.11 where memory runs out
     kwargs = {names.get(name, name): kwargs[name] for name in kwargs if kwargs[name] is not np._NoValue}
     out = kwargs.pop("out", None)
+    if kwargs.get("device") == "cpu":  # the only one that NumPy knows
+        del kwargs["device"]
     if isinstance(ours, General) and not kwargs.keys() <= set(ours.names):
         raise TypeError(f"{function.__name__}: no such argument here: {', '.join(sorted(kwargs.keys() - set(ours.names)))}")
     kwargs.pop("overwrite_input", None)  # NumPy may use the memory of the input, which here may belong to others, too

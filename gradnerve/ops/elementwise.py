@@ -127,8 +127,7 @@ def clip(x, a_min=MISSING, a_max=MISSING, out=None, *, min=MISSING, max=MISSING,
         raise TypeError(f"clip: a_{'min' if a_min is MISSING else 'max'} is missing (None: no bound)")
     elif min is not MISSING or max is not MISSING:
         raise ValueError("clip: bounds are given twice, as a_min/a_max and as min/max")
-    if out is not None: kwargs["out"] = out
-    return clamp(x, a_min, a_max, **kwargs)
+    return clamp(x, a_min, a_max, **kwargs) if out is None else np.clip(x, a_min, a_max, out=out, **kwargs)
 
 
 def unwrap(x, discont=None, axis=-1, *, period=2 * math.pi): return np.unwrap(x, discont, axis, period=period)

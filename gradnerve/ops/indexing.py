@@ -17,8 +17,6 @@ def frozen(index):
     """The index with copies of the lists and arrays in it, which the caller may overwrite after the operation."""
     if isinstance(index, (int, slice, np.integer)) or index is None or index is Ellipsis:
         return index
-    if isinstance(index, tuple):
-        return tuple(map(frozen, index))
     if isinstance(index, list):
         return np.array(index, dtype=None if index else np.intp)  # an empty list is an index, an empty array of floats is not
     return np.array(index) if hasattr(index, "dtype") else operator.index(index)
