@@ -575,3 +575,17 @@ def test_what_is_not_shuffled_draws_nothing():
     loader = data.DataLoader(Numbers(9), num_workers=2, generator=generator)
     ints(loader)
     assert loader.generator is generator and generator.bit_generator.state == before
+
+
+def test_a_batch_is_a_sequence_of_examples():
+    rows = data.TensorDataset(np.arange(5), np.arange(5) * 2.0).__getitems__([4, 3, 2, 1])
+    assert [tuple(map(float, row)) for row in rows[1:4:2]] == [(3.0, 6.0), (1.0, 2.0)] and len(rows) == 4
+
+
+def test_an_error_of_a_single_example_names_it():
+    def collate(example):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no") as raised:
+        next(iter(data.DataLoader([3.0, 4.0], batch_size=None, collate_fn=collate)))
+    assert "in example 0" in "".join(raised.value.__notes__)

@@ -293,3 +293,8 @@ def test_verify_says_of_what_nobody_can_know():
         gn.verify(np.exp(x))
     with pytest.raises(gn.GraphError, match="not tracked"):
         gn.verify(gn.Tensor([1.0]))
+
+
+def test_the_only_element_is_named_as_such():
+    with pytest.raises(FloatingPointError, match="it is the only element"), gn.debug():
+        np.log(leaf(-1.0).sum())

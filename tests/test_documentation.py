@@ -17,7 +17,7 @@ from gradnerve._engine import Operation
 ROOT = Path(__file__).parents[1]
 README, INTERNALS, CI = ROOT / "README.md", ROOT / "docs" / "internals.md", ROOT / ".ci" / "run"
 OWN_PAGES = [ROOT / "docs" / f"{name}.md" for name in ("masks", "networks", "own_operations", "training")]
-PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md", *OWN_PAGES]
+PAGES = [README, INTERNALS, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "coverage.md", *OWN_PAGES]
 KERNELS = [path.stem for path in sorted((ROOT / "csrc" / "kernels").glob("*.pyx"))]
 COMPILED = [f"_{path.stem}" for path in sorted((ROOT / "csrc").glob("*.pyx"))] + [f"kernels.{name}" for name in KERNELS]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

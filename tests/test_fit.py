@@ -479,3 +479,15 @@ def test_resume_needs_a_checkpoint_and_data_needs_batches(tmp_path):
         trainer_of(tmp_path, checkpoint=None).fit([], 1, resume=True)
     with pytest.raises(ValueError, match="the data has no batches"):
         trainer_of(tmp_path).fit([], 1)
+
+
+def test_early_stopping_goes_on_from_its_state():
+    stopper, other = (EarlyStopping("x", patience=2, mode="max") for _ in range(2))
+    stopper.best, stopper.waited, stopper.model = 3.0, 1, {"weight": np.ones(2)}
+    other.load_state_dict(stopper.state_dict())
+    assert (other.best, other.waited) == (3.0, 1) and other.model["weight"].tolist() == [1.0, 1.0]
+    best = SaveBest("x")
+    best.load_state_dict({"best": 5.0, "waited": 2})
+    assert (best.best, best.waited) == (5.0, 2)
+    with pytest.raises(ValueError, match="'min' or 'max', not 'most'"):
+        EarlyStopping(mode="most")

@@ -331,3 +331,11 @@ def test_hooks_in_threads():
     for thread in threads:
         thread.join()
     assert sorted(seen) == list(range(8)) and x.grad.tolist() == [28] * 4
+
+
+def test_a_hook_of_a_layer_gives_a_gradient_for_each_input():
+    layer = gn.nn.Bilinear(2, 2, 1)
+    layer.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0],))
+    one, two = leaf(np.ones((1, 2))), leaf(np.ones((1, 2)))
+    with pytest.raises(ValueError, match="returned 1 gradients, where 2 are expected"):
+        layer(one, two).sum().backward()

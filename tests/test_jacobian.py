@@ -114,3 +114,9 @@ def test_hessian_of_complex_parts():
     close(found[1][1], (-4 + 16 * y * y) * e)
     v = 0.5 - 2j
     close(gn.hvp(lambda z: f(z.real, z.imag))(x + 1j * y, v), np.array([h[0].data * v.real + h[1].data * v.imag for h in found]) @ [1, 1j])
+
+
+def test_what_is_flat_everywhere_adds_nothing():
+    x = np.array([0.26, 1.51])
+    assert gn.jacobian(lambda x: np.round(x, 1) + 3 * x)(x).tolist() == [[3.0, 0.0], [0.0, 3.0]]
+    assert gn.grad(lambda x: (np.round(x, 1) * x).sum())(x).tolist() == [0.3, 1.5]

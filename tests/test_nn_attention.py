@@ -285,3 +285,24 @@ LAYER, X = gn.nn.MultiheadAttention(6, 2, dtype="d"), random(4, 3, 6)
 def test_errors_say_what_is_wrong(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_kernel_declines_what_does_not_fit():
+    x = np.ones((1, 1, 2, 3))
+    still = np.broadcast_to(1.0, x.shape)
+    assert attend(x, x, x, None, 1.0, np.empty_like(x))
+    for arrays in [(x[..., :2], x, x, None), (x, x[..., :2], x, None), (x, x, x[:, :, :1], None), (x, x.astype("f4"), x, None), (x, x, x, x),
+                   (x.astype(int), x, x, None), (x.tolist(), x, x, None), (x[0], x, x, None)]:  # fmt: skip
+        out = np.zeros_like(x)
+        assert not attend(*arrays, 1.0, out) and not out.any()
+    assert not attend(x, x, x, None, 1.0, still) and not differentiate(x, x, x, x, None, 1.0, np.empty_like(x), np.empty_like(x), still)
+    assert not differentiate(x, x, x, x, None, 1.0, np.empty_like(x), np.empty_like(x), np.empty((1, 1, 2, 4)))
+
+
+def test_the_columns_of_a_mask_may_lie_apart():
+    q, mask = rng.normal(size=(1, 2, 3, 4)), rng.normal(size=(1, 2, 3, 6))[..., ::2]
+    found, expected = np.empty_like(q), np.empty_like(q)
+    assert attend(q, q, q, mask, 0.5, found) and attend(q, q, q, mask.copy(), 0.5, expected)
+    np.testing.assert_array_equal(found, expected)
+    weights = np.exp(0.5 * q @ q.swapaxes(2, 3) + mask)
+    np.testing.assert_allclose(found, weights / weights.sum(3, keepdims=True) @ q, rtol=1e-12)

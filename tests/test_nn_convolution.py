@@ -5,6 +5,8 @@ import pytest
 from as_torch import check, torch
 
 import gradnerve as gn
+from gradnerve.kernels import convolution as kernel
+from gradnerve.kernels import winograd as winograd_kernel
 from gradnerve.ops import convolution, winograd
 
 F = gn.nn.functional
@@ -184,3 +186,31 @@ def test_errors(call, message):
 def test_whole_numbers_are_refused():
     with pytest.raises(TypeError, match=r"floating-point numbers only\n    input +\(1, 2, 8\) int64"):
         F.conv1d(np.ones((1, 2, 8), int), numbers(5, 2, 3))
+
+
+def test_the_kernel_declines_what_does_not_fit():
+    x, weight = np.ones((1, 4, 5)), np.ones((3, 4, 2))
+    fits = [(1,), ((0, 0),), (1,), 1]
+    assert kernel.convolve(x, weight, *fits).tolist() == [[[8.0] * 4] * 3]
+    for k, wrong in [(0, (0,)), (0, (1, 1)), (1, ((0, 2**62),)), (2, (0,)), (3, 0), (3, 2)]:
+        assert kernel.convolve(x, weight, *fits[:k], wrong, *fits[k + 1 :]) is None
+    for x_, weight_ in [(x.astype("f4"), weight), (x.astype(int), weight.astype(int)), (x[:, :, :0], weight)]:
+        assert kernel.convolve(x_, weight_, *fits) is None
+
+
+IMAGES, FILTERS = np.ones((1, 2, 8, 8)), np.ones((16, 3, 2))
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: winograd_kernel.product(np.ones((2, 3)), np.ones((4, 2))), "product: 3 columns and 4 rows"),
+    (lambda: winograd_kernel.product(np.ones((2, 3)), np.ones((3, 2), "f4")), "not a 2-d array of float64: float32"),
+    (lambda: winograd_kernel.product(np.ones((2, 3), int), np.ones((3, 2), int)), "not a 2-d array"),
+    (lambda: winograd_kernel.convolve(IMAGES[0], FILTERS, 1, 1, 8, 8), "not a 4-d array"),
+    (lambda: winograd_kernel.convolve(IMAGES, FILTERS[:, :, :1], 1, 1, 8, 8), "filters of shape .* for 2 channels"),
+    (lambda: winograd_kernel.convolve(IMAGES, FILTERS, -1, 1, 8, 8), "-1 and 1 zeros in front"),
+    (lambda: winograd_kernel.convolve(IMAGES, FILTERS, 1, 1, 8, 2**62), "images of 8 x"),
+    (lambda: winograd_kernel.sums(IMAGES, np.ones((2, 3, 8, 8)), 1, 1), "sums: 1 and 2 images"),
+])  # fmt: skip
+def test_the_kernel_of_fast_convolution_checks_what_it_is_given(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -483,3 +483,15 @@ def test_errors_say_what_is_wrong(function, args, options, error, words):
     tensors = [gn.Tensor(a, requires_grad=True) if isinstance(a, np.ndarray) and a.dtype == float else a for a in args]
     with pytest.raises(error, match=words):
         function(*tensors, **options)
+
+
+@pytest.mark.filterwarnings("ignore:size_average")
+@pytest.mark.parametrize("former", [{"size_average": False}, {"reduce": False}, {"size_average": True}], ids=str)
+def test_former_arguments_of_kl_div(former):
+    agree("kl_div", np.log(probabilities(2, 3)), probabilities(2, 3), **former)
+
+
+def test_the_reduction_in_third_place():
+    logits, labels = numbers(3, 4), np.array([0, 3, 1])
+    each = gn.cross_entropy(logits, labels, reduction="none")
+    assert np.allclose(gn.cross_entropy(logits, labels, "sum"), np.sum(each), rtol=1e-14)

@@ -513,3 +513,45 @@ def test_states_of_older_files_are_loaded():
     assert norm.load_state_dict(state).missing_keys == []
     assert norm.num_batches_tracked.data == 4
     assert norm.weight.data.tolist() == [2, 2, 2]
+
+
+def test_a_sequence_in_place():
+    net = gn.nn.Sequential(gn.nn.Linear(1, 1), gn.nn.ReLU())
+    first = list(net)
+    net *= 2
+    assert list(net) == first * 2 and type(net) is gn.nn.Sequential
+    with pytest.raises(IndexError, match="index 5 is out of range, there are 4"):
+        net.insert(5, gn.nn.ReLU())
+    with pytest.raises(TypeError, match="not a list"):
+        net + first
+    assert list(net) == first * 2
+
+
+def test_the_rest_of_a_dict_of_parameters():
+    one, two = (gn.nn.Parameter([x]) for x in (1.0, 2.0))
+    held = same = gn.nn.ParameterDict({"one": one})
+    assert held.setdefault("two", two) is two and held.setdefault("one", two) is one
+    held |= {"three": two}
+    assert held is same and list(held) == ["one", "two", "three"] and held["three"] is two
+    with pytest.raises(KeyError, match="none"):
+        del held["none"]
+    made = held.fromkeys(["a", "b"], 3.0)
+    assert list(made) == ["a", "b"] and float(made["b"].data) == 3.0 and type(made) is gn.nn.ParameterDict
+
+
+def test_names_of_attributes():
+    class Early(gn.nn.Module):
+        def __init__(self):
+            self.early = 3
+            super().__init__()
+
+    assert Early().early == 3
+    net = gn.nn.Sequential(gn.nn.ReLU())
+    assert not any(name[:1].isdigit() for name in dir(net)) and "forward" in dir(net)
+    with pytest.raises(TypeError, match="must be a string"):
+        net.register_buffer(3, None)
+
+
+def test_the_base_of_recurrent_layers_knows_its_kinds():
+    with pytest.raises(ValueError, match="'LSTM', 'GRU', not 'CNN'"):
+        gn.nn.RNNBase("CNN", 1, 1)

@@ -374,3 +374,11 @@ def test_vmap_of_nothing_with_weights(shape):
     x, weight = np.ones((3, *shape)), np.ones((3, 4))
     out = gn.vmap(lambda x, weight: gn.nn.functional.layer_norm(x, (4,), weight))(x, weight)
     assert out.shape == x.shape
+
+
+def test_first_values_again():
+    norm = gn.nn.BatchNorm1d(2)
+    norm(np.array([[1.0, 2.0], [3.0, 5.0]], np.float32))
+    norm.weight.data[...] = 7
+    norm.reset_parameters()
+    assert [norm.running_mean.tolist(), norm.running_var.tolist(), norm.weight.tolist(), int(norm.num_batches_tracked)] == [[0, 0], [1, 1], [1, 1], 0]

@@ -378,3 +378,9 @@ def test_errors(k):
     with pytest.raises(kind) as caught:
         call()
     assert re.search(pattern, str(caught.value), re.DOTALL), str(caught.value)
+
+
+@pytest.mark.parametrize("kernel, size", [(0, 1), (2, 0)])
+def test_fractional_pooling_of_nothing(kernel, size):
+    with pytest.raises(ValueError, match="at least 1"):
+        gn.nn.functional.fractional_max_pool2d(np.ones((1, 4, 4)), kernel, output_size=size)

@@ -7,6 +7,7 @@ import pytest
 from as_torch import check, check_layer, torch
 
 import gradnerve as gn
+from gradnerve.kernels import recurrent as kernels
 from gradnerve.ops import recurrent
 
 rnn, torch_rnn = gn.nn.utils.rnn, torch.nn.utils.rnn
@@ -352,3 +353,19 @@ ERRORS = [
 def test_errors_name_what_came_and_what_was_expected(wrong, kind, message):
     with pytest.raises(kind, match=message):
         wrong()
+
+
+def test_the_kernel_declines_what_does_not_fit():
+    nothing = [None] * 3
+    fits = {"kind": "tanh", "reverse": False, "sizes": np.array([2, 1]), "w": np.ones((3, 3)), "bias": np.ones(3), "project": None}
+    fits |= {"h": np.zeros((2, 3)), "c": None, "y": np.zeros((3, 3)), "scratch": np.zeros((2, 3))}
+    fits |= {"kept": [np.zeros((3, 3)), np.zeros((3, 3)), *nothing]}
+    assert kernels.forward(*fits.values()) and np.isfinite(fits["y"]).all() and fits["y"].all()
+    room = {"dh": np.ones((2, 3)), "dc": None, "dy": np.ones((3, 3))}
+    for wrong in [{"sizes": np.array([1, 2])}, {"sizes": np.array([2, 2])}, {"sizes": [2, 1]}, {"h": [0.0]}, {"h": np.zeros((2, 4))},
+                  {"w": np.ones((3, 4))}, {"w": np.ones((3, 3), "f4")}, {"y": np.zeros((2, 3))}, {"y": np.zeros((3, 3), "f4")},
+                  {"c": np.zeros((2, 3))}, {"scratch": np.zeros(1)}, {"kind": "gru"}]:  # fmt: skip
+        assert not kernels.forward(*(fits | wrong).values()), wrong
+    common = [fits["kind"], False, fits["sizes"], fits["w"], None]
+    assert not kernels.back(*common, *room.values(), fits["kept"], fits["scratch"], np.zeros((3, 4)), None, None)
+    assert not kernels.back(*common[:3], np.ones((4, 4)), None, *room.values(), fits["kept"], fits["scratch"], np.zeros((3, 3)), None, None)

@@ -336,3 +336,23 @@ def test_what_is_parametrized_is_computed_once_in_a_cached_block():
     with utils.parametrize.cached():
         assert layer.weight is layer.weight
     assert layer.weight is not layer.weight
+
+
+def test_parametrizations_that_cannot_be():
+    wanted = utils.parametrizations
+    for call, message in [
+        (lambda layer: utils.spectral_norm(layer, n_power_iterations=0), "at least 1, not 0"),
+        (lambda layer: wanted.spectral_norm(layer, n_power_iterations=0), "at least 1, not 0"),
+        (lambda layer: wanted.spectral_norm(layer, "none"), "no parameter or buffer 'none'"),
+        (lambda layer: wanted.orthogonal(layer, "none"), "no parameter or buffer 'none'"),
+        (lambda layer: utils.parametrize.remove_parametrizations(wanted.weight_norm(layer), "weight", leave_parametrized=False), "2 originals"),
+    ]:
+        layer = nn.Linear(3, 4)
+        with pytest.raises(ValueError, match=message):
+            call(layer)
+        assert utils.parametrize.type_before_parametrizations(layer) is nn.Linear
+
+
+def test_a_packed_sequence_of_a_pair():
+    made = utils.rnn.PackedSequence((gn.Tensor([1.0, 2.0, 3.0]), np.array([2, 1])))
+    assert made.data.tolist() == [1.0, 2.0, 3.0] and made.batch_sizes.tolist() == [2, 1] and made.cpu() is made

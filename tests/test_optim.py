@@ -9,6 +9,7 @@ from as_torch import torch
 
 import gradnerve as gn
 from gradnerve import nn, optim
+from gradnerve.kernels import updates
 
 CASES = {
     "SGD": [{"lr": 0.01}, {"lr": 0.01, "momentum": 0.9}, {"lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
@@ -451,3 +452,20 @@ def test_a_wrong_array_in_the_state_changes_no_parameter():
         ours.step(1)
     for p, a in zip(ours.tensors, before, strict=True):
         np.testing.assert_array_equal(p.data, a)
+
+
+def test_the_kernel_steps_through_no_array_that_does_not_fit():
+    def step(p, g, state, names=("mean",), numbers=(1.0,) * 6):
+        return updates.step("lion", [p], [g], [state], names, [numbers])
+
+    p, g = np.ones(3), np.ones(3)
+    assert step(p, g, {"mean": np.zeros(3)})
+    before = p.copy()
+    for wrong in [([1.0], g, g), (p.astype(int), g, g), (np.ones(6)[::2], g, g), (p, np.ones(2), g), (p, g.astype("f4"), g), (p, g, np.ones(2)),
+                  (p, g, np.ones(6)[::2]), (np.broadcast_to(1.0, 3), g, g)]:  # fmt: skip
+        assert not step(*wrong[:2], {"mean": wrong[2]})
+    with pytest.raises(ValueError, match="lion takes 1 to 3 arrays"):
+        step(p, g, {}, ())
+    with pytest.raises(ValueError, match="lion takes 6 numbers"):
+        step(p, g, {"mean": g}, numbers=(1.0,) * 5)
+    assert p.tolist() == before.tolist()

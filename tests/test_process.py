@@ -443,3 +443,10 @@ def test_invisible_to_the_collector():
     assert [gc.is_tracked(t) for t in (x, y, z, z * 2, x.detach())] == [False, False, True, True, False]
     y.register_hook(print)
     assert gc.is_tracked(y) and not gc.is_tracked(x)
+
+
+@pytest.mark.parametrize("wanted", ["0", "17", "two", ""])
+def test_a_wrong_number_of_threads_is_told_when_imported(wanted, monkeypatch):
+    monkeypatch.setenv("GRADNERVE_THREADS", wanted)
+    with pytest.raises(ImportError, match=f"GRADNERVE_THREADS is '{wanted}'; it must be a number from 1 to 16"):
+        gn.tensor.threads_wanted()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gradnerve as gn
+from gradnerve.ops.define import elementwise
 
 pytestmark = pytest.mark.usefixtures("rows_return")
 
@@ -318,3 +319,29 @@ def test_foreign_byte_order_is_read_right():
     x = gn.Tensor(np.array([1.0, 2.0], ">f8"), requires_grad=True)
     np.multiply(x, np.array([3.0, 4.0], ">f8")).sum().backward()
     assert np.array_equal(x.grad, [3.0, 4.0])
+
+
+def long(x):
+    """More values at once than a program has places for."""
+    kept = [x + k for k in range(100)]
+    return sum((a * b for a, b in zip(kept, kept[::-1], strict=True)), x)
+
+
+@pytest.mark.parametrize("line", [
+    lambda x: np.where(x, x * 2, x),  # the condition is no comparison
+    lambda x: np.multiply.outer(x, np.float64(2)),
+    lambda x: x * np.array([1.0, 2.0, 3.0]),
+    lambda x: np.array([1.0, 2.0, 3.0]),  # reads nothing
+    lambda x: np.modf(x)[0],
+    long,
+], ids=["condition", "method", "array", "constant", "two results", "long"])  # fmt: skip
+def test_a_line_that_is_no_program_runs_as_numpy(line):
+    values = np.array([0.0, 1.5, -2.5])
+    same(elementwise(line, name="line")(gn.Tensor(values)), line(values))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16"])
+def test_a_comparison_counts_as_0_or_1(dtype):
+    values = np.array([0, 1.5, -2.5], dtype)
+    line = lambda x: x * (x == x) + (x != 0)
+    same(elementwise(line, name="line")(gn.Tensor(values)), line(values))

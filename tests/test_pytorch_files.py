@@ -297,6 +297,22 @@ def test_tensors_stay_inside_of_their_storage(tmp_path, arguments, message):
         load(tmp_path / "x.pt")
 
 
+@pytest.mark.parametrize("dtype, message", [("quark", "without a dtype"), (Name("torch uint16"), "3 bytes has no numbers of uint16")])
+def test_bytes_that_are_no_numbers(tmp_path, dtype, message):
+    made = Call("torch._utils _rebuild_tensor_v3", ("STORAGE", "Byte", "0", 3), 0, (1,), (1,), False, None, dtype)
+    write(tmp_path / "x.pt", pickled(made), {"0": b"abc"})
+    with pytest.raises(LoadError, match=message):
+        load(tmp_path / "x.pt")
+
+
+def test_one_storage_read_as_numbers_of_two_kinds(tmp_path):
+    for order, letter in (b"little", "<"), (b"big", ">"):
+        data = FLOATS.astype(f"{letter}f4").tobytes()
+        write(tmp_path / "x.pt", pickled([tensor(), tensor(kind="Int")]), {"0": data}, order=order)
+        floats, integers = load(tmp_path / "x.pt")
+        assert floats.tolist() == FLOATS.tolist() and integers.tolist() == FLOATS.view(np.int32).tolist()
+
+
 def test_compressed_storages_and_unknown_byte_orders_are_refused(tmp_path):
     write(tmp_path / "x.pt", pickled(tensor()), {"0": FLOATS.tobytes()}, method=zipfile.ZIP_DEFLATED)
     with pytest.raises(LoadError, match="is compressed, which it must not be"):
@@ -342,6 +358,9 @@ EVIL = {
         1, (2**70,) * 1000, Call("numpy dtype", "f8", False, True), False, Call("_codecs encode", "12345678", "latin1")))), "one that is damaged"),
     "number of more than there is": (pickled(Call(
         "numpy.core.multiarray scalar", Call("numpy dtype", "f8"), Call("_codecs encode", "1", "latin1"))), "1 bytes are no number of float64"),
+    "numbers in another byte order": (pickled(Call("numpy dtype", "f8", False, True, state=(3, ">", None, None, None, -1, -1, 0))),
+                                      "another byte order"),
+    "a storage of another kind": (pickled(tensor(kind="Quark")), "QuarkStorage"),
     "other encoding": (pickled(Call("_codecs encode", "a", "rot13")), "text in the encoding 'rot13'"),
     "memo bomb": (b"\x80\x02Nr\xff\xff\xff\xff" + b"h\1.", "the pickle: "),
     "bytes that are not there": (b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"abc.", "the pickle: "),

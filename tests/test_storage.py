@@ -619,6 +619,22 @@ def test_lost_added_and_exchanged_entries_are_seen(tmp_path):
             load(rewritten(tmp_path / "x.npz", changed, manifest))
 
 
+def test_a_tensor_of_words_is_none(tmp_path):
+    entries, manifest = manifest_of({"a": np.array(["one", "two"])}, tmp_path / "x.npz")
+    with pytest.raises(LoadError, match="'a' is an array of <U3, which is no tensor"):
+        load(rewritten(tmp_path / "x.npz", entries, manifest | {"tree": {"tensor": ["a", False]}}))
+
+
+def test_what_is_no_array_must_not_be_large(tmp_path, monkeypatch):
+    save(list(range(1000)), tmp_path / "x.npz")
+    monkeypatch.setattr("gradnerve.storage.manifest.LARGEST", 1000)
+    with pytest.raises(LoadError, match="the manifest: is too large"):
+        load(tmp_path / "x.npz")
+    with pytest.raises(ValueError, match="as JSON, and 1000 are the most"):
+        save(list(range(1000)), tmp_path / "y.npz")
+    assert not (tmp_path / "y.npz").exists()
+
+
 def deeper(levels):
     return json.loads('{"dict": {"a": ' * levels + "1" + "}}" * levels)
 

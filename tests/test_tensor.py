@@ -42,6 +42,13 @@ FLOATS = ["e", "f", "d", "g", "F", "D", "G"]
 
 
 @pytest.mark.parametrize("char", FLOATS)
+def test_a_broadcast_argument_gets_the_sum_in_every_dtype(char):
+    rows, column = leaf(np.array([[1, 2, 3], [4, 5, 6]], char)), leaf(np.array([[2], [3]], char))
+    (rows * column).backward(np.ones((2, 3), char))
+    assert column.grad.dtype == np.dtype(char) and column.grad.tolist() == [[6], [15]]
+
+
+@pytest.mark.parametrize("char", FLOATS)
 def test_inexact_dtypes_are_kept(char):
     x = leaf(np.array([1.0, 2.0], char))
     y = x * 2 + 1.0
@@ -280,6 +287,13 @@ def test_prev_shows_values_of_dropped_intermediates():
     assert product.data.tolist() == [3.0, 6.0] and product._prev == {x} and y._prev == {product}
 
 
+def test_a_value_that_nobody_kept_cannot_be_used():
+    (dropped,) = (leaf(np.ones(1000)) + 1 + 2)._prev
+    for use in (lambda: dropped.data, lambda: dropped * 2, lambda: np.exp(dropped)):
+        with raises(gn.GraphError, "was not kept"):
+            use()
+
+
 def by_tutorial(result, seed=1.0):
     """Backpropagation as tutorials write it."""
     order, seen = [], set()
@@ -327,6 +341,15 @@ def test_tutorial_loop_on_scalars():
     y = x * x + x
     by_tutorial(y * y)
     assert type(x.grad) is np.ndarray and x.grad.shape == () and x.grad == 2 * 12 * 7
+
+
+def test_tutorial_loop_after_backward():
+    x = leaf([1.0, 2.0])
+    y = np.exp(x)
+    y.sum().backward()
+    with raises(gn.GraphError, "exp was already swept", "retain_graph"):
+        y._backward()
+    assert x.grad.tolist() == np.exp([1.0, 2.0]).tolist()
 
 
 def test_backward_of_a_leaf_does_nothing():
@@ -457,6 +480,14 @@ def test_unary_operators():
     assert quotient.data.tolist() == [-1.0, 1.0] and rest.data.tolist() == [0.0, 1.0]
 
 
+def test_divmod_on_both_sides():
+    for ours, (quotient, rest) in [(divmod(leaf(7.5), 2), divmod(7.5, 2)), (divmod(7.5, leaf(2.0)), divmod(7.5, 2.0))]:
+        assert ours[0] == quotient and ours[1] == rest
+    x = leaf(2.0)
+    divmod(7.5, x)[1].backward()
+    assert x.grad == -3.0  # 7.5 - 3 x
+
+
 def test_builtin_sum():
     x = leaf([1.0, 2.0])
     y = sum([x, x * x])
@@ -477,6 +508,16 @@ def test_comparisons():
     assert (x == y).data.tolist() == [False, True] and (x == [1.0, 2.0]).all()
 
 
+@pytest.mark.parametrize("number", [2**53, 2**53 + 1, -(2**60), 2**64, 10**30], ids=repr)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_large_python_integers(number, dtype):
+    values = np.array([1.5, -3.0], dtype)
+    x = leaf(values)
+    y = (x * number + number) / number
+    y.sum().backward()
+    assert y.dtype == dtype and np.array_equal(y, (values * number + number) / number) and np.allclose(x.grad, [1.0, 1.0], rtol=1e-6)
+
+
 def test_python_scalars_are_weak():
     x = leaf([1.0, 2.0], "f4")
     for y in x * 2, x * 0.1, 0.1 * x, x**2, x**0.5, 2**x, x + True, np.maximum(x, 0.0), np.where(x > 1, x, 0.0), x / 3, x.mean() * 2.5:
@@ -491,6 +532,16 @@ def test_operands_that_are_no_numbers(other):
         for expression in f"x {operator} o", f"o {operator} x":
             with pytest.raises((TypeError, ValueError) if operator == "@" else TypeError):  # as NumPy: for matmul, None has too few dimensions
                 eval(expression, {"x": x, "o": other})
+
+
+def test_a_list_in_itself_and_a_very_deep_one():
+    itself, deep = [], leaf(1.0)
+    itself.append(itself)
+    for _ in range(70):  # deeper than NumPy looks
+        deep = [deep]
+    for data in itself, deep:
+        with pytest.raises(ValueError, match="maximum number of dimension"):
+            leaf([1.0]) + data
 
 
 def test_other_classes_have_their_turn():
@@ -628,6 +679,12 @@ def test_setitem(index):
     h.backward(seed)
     assert np.array_equal(h.data, plain) and np.array_equal(x.grad, np.where(plain < 50, 2 * seed, 0))
     assert w.grad.ravel().tolist() == [seed[plain == v].sum() for v in w.data.ravel()]
+
+
+def test_a_gather_from_more_axes_than_ufunc_at_can_take():
+    x = leaf(np.ones((1,) * 32 + (2,)))
+    (x[..., [0, 0, 1]] * [1.0, 2.0, 4.0]).sum().backward()
+    assert x.grad.shape == x.shape and x.grad.ravel().tolist() == [3.0, 4.0]
 
 
 def test_setitem_augmented():
@@ -827,6 +884,21 @@ def test_numpys_positional_arguments():
         assert ours.requires_grad and ours.shape == value.shape and np.array_equal(ours.data, value)
 
 
+def test_functions_of_ours_write_into_out_of_arrays():
+    a, out = np.array([[1.0, 2.0], [3.0, 6.0]]), np.zeros(2)
+    assert gn.mean(a, axis=0, out=out) is out and out.tolist() == [2.0, 4.0]
+    assert gn.sum(a, axis=0, out=out) is out and out.tolist() == [4.0, 8.0]
+    assert gn.einsum("ij->i", a, out=out) is out and out.tolist() == [3.0, 9.0]
+
+
+def test_ufuncs_of_ours_take_numpys_keywords():
+    x = leaf([0.5, 1.5])
+    y = gn.exp(x, dtype="f4")
+    y.sum().backward()
+    assert y.dtype == "f4" and np.allclose(x.grad, np.exp([0.5, 1.5]), rtol=1e-6)
+    assert np.array_equal(gn.add(x, 1.0, where=np.array([True, False]), out=Tensor([7.0, 8.0])), [1.5, 8.0])
+
+
 def test_functions_without_gradient():
     x = leaf([1.0, 2.0])
     assert np.argmax(x) == 1 and np.allclose(x, [1.0, 2.0]) and np.array_equal(x, x.data)
@@ -891,6 +963,20 @@ def test_modes_are_reusable_and_nest():
     x, mode = leaf(1.0), gn.no_grad()
     with mode, mode, gn.enable_grad(), mode:
         assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_a_mode_is_left_as_often_as_entered_and_holds_64_blocks():
+    x, mode = leaf(1.0), gn.no_grad()
+    with raises(gn.GraphError, "without having been entered"):
+        mode.__exit__(None, None, None)
+    for _ in range(64):
+        mode.__enter__()
+    with raises(gn.GraphError, "entered 64 times"):
+        mode.__enter__()
+    assert not (x * 2).requires_grad
+    for _ in range(64):
+        mode.__exit__(None, None, None)
     assert (x * 2).requires_grad
 
 
@@ -968,12 +1054,27 @@ ERRORS = [
     ("x.max(axis=2)", ValueError, ["2"]),
     ("gn.max(x, 0, None, True, 1, 2, 3)", TypeError, ["max", "positional"]),
     ("pow(x, 2, 3)", TypeError, ["pow", "Tensor"]),
+    ("gn.relu(x, x)", TypeError, ["relu", r"1 input\(s\)", "got 2"]),
+    ("gn.relu(x, where=True)", TypeError, ["relu", "where"]),
     ("np.max(x[:0])", ValueError, ["max|zero-size"]),
     ("x.bckward()", AttributeError, ["bckward"]),
     ("x.backward()", gn.GraphError, [r"\(2, 3\)", r"y\.sum\(\)\.backward\(\)"]),
     ("(x * 2).backward(np.ones(3))", gn.ShapeError, [r"\(3,\)", r"\(2, 3\)"]),
     ("gn.Tensor(np.ones(3)).sum().backward()", gn.GraphError, ["requires_grad=True"]),
     ("gn.graph(gn.Tensor(1.0))", gn.GraphError, ["not tracked"]),
+    ("np.reshape(x, 6, order='A')", ValueError, ["'A'", "memory"]),
+    ("np.array_split(x, 0)", ValueError, ["larger than 0"]),
+    ("np.split(x, 4, axis=1)", ValueError, ["equal division"]),
+    ("np.clip(x, 0)", TypeError, ["clip", "a_max is missing"]),
+    ("np.clip(x, 0, 1, min=2)", ValueError, ["clip", "twice"]),
+    ("np.var(x, ddof=1, correction=1)", ValueError, ["ddof and correction"]),
+    ("np.linalg.tensorsolve(x, np.ones(2))", np.linalg.LinAlgError, ["tensorsolve", r"\(2, 3\)", r"\(2,\)"]),
+    ("np.linalg.qr(x, 'raw')", TypeError, ["qr", "no gradient"]),
+    ("np.apply_along_axis(np.sum, 1, x[:0])", ValueError, ["apply_along_axis", r"\(0, 3\)"]),
+    ("np.matmul.outer(x, x)", TypeError, ["outer", "signature"]),
+    ("np.add(x, x, axis=0)", TypeError, ["add", "axis"]),
+    ("gn.cross_entropy(gn.Tensor(1.0), gn.Tensor(0))", gn.ShapeError, ["class axis"]),
+    ("gn.scipy.nothing", AttributeError, ["nothing", "linalg, signal"]),
 ]
 
 

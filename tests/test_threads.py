@@ -97,3 +97,11 @@ def test_pool_is_bounded_and_can_be_emptied():
     assert 0 < empty_pool() <= 64 << 20
     assert empty_pool() == 0
     keep_arrays(kept)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_share_a_product(threads, dtype):
+    rng = np.random.default_rng(0)
+    x, weight = (rng.normal(size=(250, 256)).astype(dtype) for _ in range(2))
+    threads(3)
+    np.testing.assert_allclose(gn.nn.functional.linear(x, weight), x @ weight.T, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-4)

@@ -724,6 +724,14 @@ def test_results_that_make_no_array_are_refused():
         assert not levels.active
 
 
+def test_what_is_the_same_for_all_examples_of_a_loop():
+    with pytest.warns(gn.BatchWarning):
+        assert gn.vmap(lambda x: "one" if x > 0 else "other")(np.array([1.0, 2.0])) == "one"
+    with pytest.warns(gn.BatchWarning):
+        found = gn.vmap(lambda x: (x / x) * (2 if x > 0 else 3), out_axes=None)(np.array([1.0, 2.0]))
+    assert found.shape == () and found == 2.0
+
+
 def test_values_of_different_kinds_for_different_examples():
     """Results as np.stack makes them: of the common dtype."""
     same(gn.vmap(lambda x: 1 if x > 0 else 0.5)(SIGNS), np.array([0.5, 1.0, 0.5]))
@@ -1170,3 +1178,19 @@ def test_no_memory_is_left_behind():
         if k == 50:
             before = size()
     assert size() < before + 4096
+
+
+def test_looks_at_a_mask_and_at_equality():
+    x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.0, 5.0]])
+    for f in np.array_equal, np.allclose, lambda a, b: np.array_equal(a, b[:1]), lambda a, b: np.array_equal(a, b, equal_nan=True):
+        assert gn.vmap(f)(x, y).tolist() == [f(a, b) for a, b in zip(x, y, strict=True)]
+    assert gn.vmap(np.vdot)(x, y).tolist() == [5.0, 29.0]
+    choose = lambda a, b: np.select([a > 2, b > 1], [a, b * 10], default=-1.0)
+    assert gn.vmap(choose)(x, y).tolist() == [choose(a, b).tolist() for a, b in zip(x, y, strict=True)]
+
+
+def test_a_number_has_no_length_and_a_matrix_no_number():
+    with pytest.raises(TypeError, match="0-d"):
+        gn.vmap(lambda x: len(x) * x)(np.ones(2))
+    with pytest.raises(ValueError, match="matmul"):
+        gn.vmap(lambda x: x @ np.ones((2, 2)))(np.ones(2))
