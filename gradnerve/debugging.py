@@ -176,8 +176,7 @@ class debug:
     def report(self, message):
         if not self.warn:
             raise FloatingPointError(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=2, skip_file_prefixes=OURS) if sys.version_info >= (3, 12) else warnings.warn(
-            message, RuntimeWarning, stacklevel=4)  # fmt: skip
+        warnings.warn(message, RuntimeWarning, **({"skip_file_prefixes": OURS} if sys.version_info >= (3, 12) else {"stacklevel": 4}))
 
 
 def rounding(dtype):
