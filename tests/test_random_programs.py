@@ -920,8 +920,11 @@ step = st.tuples(st.sampled_from(STEPS), st.integers(0, 63), st.integers(0, 15),
 @program_found(program=[("apply", 0, 0, 0), ("backward", 0, 0, 0), ("apply", 53, 0, 0)])  # gn.grad refused what a backward had released
 @program_found(program=[("apply", 0, 0, 0), ("own", 1, 0, 0), ("forget", 1, 0, 0)])  # the graph held the arguments of a Function
 def test_programs(number, program):
+    gc.freeze()  # what is older, hypothesis's records of all programs, takes the collector longer than a program
     try:
         Program().run(program)
     except BaseException as error:
         traceback.clear_frames(error.__traceback__)  # they hold tensors, whose rows the next program would miss
         raise
+    finally:
+        gc.unfreeze()
