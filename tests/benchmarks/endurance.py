@@ -1,7 +1,7 @@
 """Length and memory: a chain of a million nodes, a million training steps, and everything of loops.py for a hundred thousand times.
 
 All must cost per step what a short run costs, and leave nothing behind: resident memory flat, rows of the graph given back.
-`python -m tests.benchmarks.endurance` runs the loops and prints a table (twenty minutes; ``--quick``: seconds).
+`python -m tests.benchmarks.endurance` runs the loops and prints a table (an hour; ``--quick``: seconds).
 
 Read next: report.py.
 """
@@ -17,7 +17,7 @@ import gradnerve as gn
 from gradnerve import _graph
 from tests.loops import CYCLES, LOOPS
 
-ITERATIONS = {"training": 1_000_000, "archives": 10_000, "safetensors": 10_000, "verifying": 10_000}
+ITERATIONS = dict.fromkeys(["training", "failing_derivatives", "interrupts"], 1_000_000) | dict.fromkeys(["archives", "safetensors", "verifying"], 10_000)
 MANY = 100_000  # of the others
 FLAT = 1.0  # MiB by which resident memory moves without anything being kept
 
