@@ -17,7 +17,7 @@ import gradnerve as gn
 from gradnerve import _graph
 from tests.loops import CYCLES, LOOPS
 
-ITERATIONS = dict.fromkeys(["training", "failing_derivatives", "interrupts"], 1_000_000) | dict.fromkeys(["archives", "safetensors", "verifying"], 10_000)
+ITERATIONS = dict.fromkeys(["training", "failing_derivatives", "interrupts"], 10**6) | dict.fromkeys(["archives", "safetensors", "verifying"], 10**4)
 MANY = 100_000  # of the others
 FLAT = 1.0  # MiB by which resident memory moves without anything being kept
 
