@@ -374,9 +374,10 @@ cdef int check_row(int32_t row) except -1:
 
 
 def saved_by(int32_t row):
-    """What a row has saved for the derivatives, for reading only: arrays, numbers, and what general operations put them in."""
+    """What a row has saved for the derivatives, for reading only: arrays, numbers, what general operations put them in, and functions."""
     check_row(row)
-    return [<object>tables.nodes[row].saved[slot] for slot in range(SLOTS) if tables.nodes[row].saved[slot] != NULL]
+    saved = [<object>tables.nodes[row].saved[slot] for slot in range(SLOTS) if tables.nodes[row].saved[slot] != NULL]
+    return saved if function_of(row) is None else [*saved, function_of(row)]
 
 
 def read_tables(int32_t root):
