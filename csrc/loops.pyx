@@ -78,12 +78,16 @@ cdef inline int stack_of(int ndim, npy_intp* dims, int typenum) noexcept:
 
 
 cdef bint is_like(PyObject* a, int ndim, npy_intp* dims, int typenum) noexcept:
+    """Whether an array of the pool has the dtype and the shape; it gets the steps of a new one: along an axis of length 1 they may be any."""
     cdef int k
+    cdef npy_intp step = PyArray_ITEMSIZE(<PyArrayObject*>a)
     if PyArray_TYPE(<PyArrayObject*>a) != typenum or PyArray_NDIM(<PyArrayObject*>a) != ndim:
         return False
-    for k in range(ndim):
+    for k in range(ndim - 1, -1, -1):
         if PyArray_DIMS(<PyArrayObject*>a)[k] != dims[k]:
             return False
+        PyArray_STRIDES(<PyArrayObject*>a)[k] = step
+        step *= dims[k] if dims[k] else 1
     return True
 
 

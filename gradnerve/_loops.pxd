@@ -10,6 +10,7 @@ cdef extern from "numpy/arrayobject.h":         # as in numpy.pxd, but for borro
     int PyArray_FLAGS(PyArrayObject*) noexcept
     int PyArray_NDIM(PyArrayObject*) noexcept
     npy_intp* PyArray_DIMS(PyArrayObject*) noexcept
+    npy_intp* PyArray_STRIDES(PyArrayObject*) noexcept
     void* PyArray_DATA(PyArrayObject*) noexcept
     int PyArray_TYPE(PyArrayObject*) noexcept
     npy_intp PyArray_ITEMSIZE(PyArrayObject*) noexcept

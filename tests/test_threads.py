@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gradnerve as gn
+from gradnerve._engine import wrap
 from gradnerve._loops import empty_pool, keep_arrays
 from gradnerve._program import set_threads
 
@@ -86,6 +87,18 @@ def test_fork_leaves_the_helpers_behind(threads):
 def test_number_of_threads_is_checked(threads, wrong):
     with pytest.raises(ValueError, match="1 to 16"):
         threads(wrong)
+
+
+def test_an_array_of_the_pool_is_as_a_new_one():
+    """Along an axis of length 1, NumPy's arrays have all kinds of steps."""
+    kept = keep_arrays(True)
+    for shape in (1, 4), (4, 1), (1, 1, 3, 1):
+        empty_pool()
+        odd = wrap(np.ones(shape, order="F"), owned=True)
+        assert odd._array.strides != np.ones(shape).strides
+        del odd
+        assert (gn.Tensor(np.ones(shape)) * 2).data.strides == np.ones(shape).strides
+    keep_arrays(kept)
 
 
 def test_pool_is_bounded_and_can_be_emptied():
