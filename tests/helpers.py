@@ -18,6 +18,7 @@ from gradnerve import _graph, _loops
 from gradnerve.ops.define import implementations, operations
 
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # by .ci/sanitize: needs terabytes of addresses, and many times as long
+sized = pytest.mark.skipif(SANITIZED, reason="a sanitizer takes memory of its own")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 HERE, ROOT = os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(gn.__file__)))
 PREAMBLE = """

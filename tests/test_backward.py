@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import alone, chain, leaf, pages, settled_rows, works
+from helpers import alone, chain, leaf, pages, settled_rows, sized, works
 
 import gradnerve as gn
 from gradnerve import _graph
@@ -104,6 +104,7 @@ def test_deep_repr():
     assert "made by multiply" in repr(y) and len(repr(y)) < 120 and str(y) == str(y.data)
 
 
+@sized
 @alone
 def test_memory_per_node():
     """At most 400 bytes a node: a million of them, measured on the whole process."""

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import sized
 from loops import CYCLES, LOOPS
 
 import gradnerve as gn
@@ -114,6 +115,7 @@ class Lost:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(arithmetic.multiply))
 
 
+@sized
 @pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
 @pytest.mark.parametrize("what", [name for name in vars(Lost) if not name.startswith("_")])
 def test_one_lost_in_each_iteration_is_seen(what, no_collector):

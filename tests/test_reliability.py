@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import HERE, NAMES, alone, chain, leaf, needs_fork, pages, process, settled_rows, works
+from helpers import HERE, NAMES, alone, chain, leaf, needs_fork, pages, process, settled_rows, sized, works
 from test_mutation import check_write
 from test_process import needs_proc
 
@@ -257,6 +257,7 @@ def test_interpreter_exit_with_live_graph():
 # ---- rules -----------------------------------------------------------------------------------------------------------------
 
 
+@sized
 @needs_proc
 @alone
 def test_memory_per_node_is_flat():

@@ -496,13 +496,13 @@ def test_a_loader_in_each_thread():
 
 
 def test_arrays_are_used_again_after_counts_that_overlap():
-    first, second = _memory.Count(), _memory.Count()
+    first, second, kept = _memory.Count(), _memory.Count(), _loops.keep_arrays(True)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
     assert not _loops.keep_arrays(False)
     second.__exit__(None, None, None)
-    assert _loops.keep_arrays(True)
+    assert _loops.keep_arrays(kept)
 
 
 # ---- anything at any time -----------------------------------------------------------------------------------------------------
