@@ -15,7 +15,7 @@ import weakref
 
 import numpy as np
 import pytest
-from helpers import leaf, settled_rows, works
+from helpers import SANITIZED, leaf, settled_rows, works
 
 import gradnerve as gn
 import gradnerve.nn.functional as F
@@ -495,14 +495,15 @@ def test_a_loader_in_each_thread():
     together(*[lambda k=k: work(k) for k in range(5)], times=3)
 
 
+@pytest.mark.skipif(SANITIZED, reason="bytes are counted all the time, and no array is used again")
 def test_arrays_are_used_again_after_counts_that_overlap():
-    first, second, kept = _memory.Count(), _memory.Count(), _loops.keep_arrays(True)
+    first, second = _memory.Count(), _memory.Count()
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
     assert not _loops.keep_arrays(False)
     second.__exit__(None, None, None)
-    assert _loops.keep_arrays(kept)
+    assert _loops.keep_arrays(True)
 
 
 # ---- anything at any time -----------------------------------------------------------------------------------------------------
