@@ -284,13 +284,13 @@ cdef int visit_use(int32_t row, Visit visit, void* arg) noexcept:
 @cython.profile(False)
 @cython.linetrace(False)
 cdef int visit_parents(int32_t row, Visit visit, void* arg) noexcept:
-    """The same for all that the edges of a row keep alive: a loop over the tree of the rows that nobody else uses, whose marks say what is next."""
-    cdef int32_t waiting = row, edge, parent
+    """The same for all that the edges of a row keep alive: a loop over the tree of the rows that nobody else uses, whose marks say what is next.
+
+    The mark of the first row is left alone: it may be in the list of the dead.
+    """
+    cdef int32_t waiting = NOTHING, edge, parent
     cdef int outcome
-    tables.nodes[row].mark = NOTHING
-    while waiting != NOTHING:
-        row = waiting
-        waiting = tables.nodes[row].mark
+    while row != NOTHING:
         edge = tables.nodes[row].edges
         while edge != NOTHING:
             parent = tables.edges[edge].parent
@@ -302,6 +302,9 @@ cdef int visit_parents(int32_t row, Visit visit, void* arg) noexcept:
                 tables.nodes[parent].mark = waiting
                 waiting = parent
             edge = tables.edges[edge].next
+        row = waiting
+        if row != NOTHING:
+            waiting = tables.nodes[row].mark
     return 0
 
 

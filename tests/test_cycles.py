@@ -201,6 +201,22 @@ def test_a_sweep_in_progress_is_held():
     assert (x.grad == 6).all()
 
 
+class Collecting(gn.Tensor):
+    """At its end the collector runs."""
+
+    def __del__(self):
+        gc.collect()
+
+
+def test_the_collector_runs_while_rows_are_freed():
+    """It looks at functions whose rows are next in the list of those to be freed."""
+    rows, x = settled_rows(), leaf(np.ones(3))
+    ends = gn.concatenate([doubled([leaf(1.0), Collecting(1.0)])(x) for _ in range(5)])
+    assert ends.requires_grad
+    del ends, x
+    assert _graph.live_rows() == rows
+
+
 def test_functions_are_let_go_as_soon_as_backward_has_passed():
     held = [leaf(np.ones(3))]
     y, seen = doubled(held)(held[0]), weakref.ref(held[0])
